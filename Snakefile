@@ -1,0 +1,78 @@
+# Megabase: AlphaGenome from raw data. This file is the table of contents; each rule file is one stage, in DAG order.
+from snakemake.utils import min_version
+
+min_version("9.22")
+
+
+configfile: "config/default.yaml"
+
+
+# The demo is what runs when nothing else is asked for; any --configfile takes its place, never lies on top of it.
+if not workflow.config_settings.configfiles:
+
+    configfile: "config/demo.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/world.smk"
+include: "workflow/rules/reference.smk"
+include: "workflow/rules/manifest.smk"
+include: "workflow/rules/signal.smk"
+include: "workflow/rules/store.smk"
+include: "workflow/rules/shards.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+    manifest,
+    signal,
+    store,
+    train,
+    evaluate,
+    report,
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/report/index.html",
+
+
+rule manifest:
+    """Every source file with its size and checksum, and every track."""
+    input:
+        collect("<dataset>/manifest/{organism}.tracks.tsv", organism=settings.organisms),
+
+
+rule signal:
+    """Every track, normalised."""
+    input:
+        block_files("<dataset>/signal/{organism}/{bundle}.{block}.json"),
+
+
+rule store:
+    """The store and the windows of every model."""
+    input:
+        block_files("<dataset>/store/{organism}/{bundle}.{block}.json"),
+        shard_files(),
+
+
+rule train:
+    """The weights of every model."""
+    input:
+        collect("<results>/models/{model}/model.json", model=settings.models),
+
+
+rule evaluate:
+    """Every metric on held-out windows, with baselines."""
+    input:
+        "<results>/evaluation/summary.tsv",
+
+
+rule report:
+    """One page to read."""
+    input:
+        "<results>/report/index.html",

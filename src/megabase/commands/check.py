@@ -1,0 +1,62 @@
+"""`megabase check`: is this config sound, and what does it plan?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from megabase.config import Config
+
+_DEFAULTS = Path("config/default.yaml")
+
+
+def check(paths: tuple[Path, ...]) -> Iterator[str]:
+    """Lines that say what the layers plan, after every check that needs no source file to be read.
+
+    `config/default.yaml` of the working directory lies under the layers, as it does in the workflow.
+    Raises InputError for the first thing that is wrong in a config or a source table.
+    """
+    from megabase.config import load
+
+    below = () if not _DEFAULTS.exists() or _DEFAULTS in paths else (_DEFAULTS,)
+    config = load((*below, *paths))
+    yield f"dataset {config.dataset}: {config.data}/{config.dataset}"
+    yield f"run {config.run}: {config.results}/{config.run}"
+    yield from _organisms(config)
+    yield from _models(config)
+
+
+def _organisms(config: Config) -> Iterator[str]:
+    from megabase.portals.sources import block_files, read_sources
+
+    for name, organism in config.organisms.items():
+        blocks = config.blocks(name)
+        files = read_sources(Path(organism.sources), Path(organism.source_root))
+        for bundle, block in blocks:
+            block_files(organism, bundle, block, config.store.block_tracks)
+        tracks = sum(organism.bundles.values())
+        yield (
+            f"organism {name}: {organism.assembly}, {_count(len(organism.chromosomes), 'chromosome')}, "
+            f"{_count(tracks, 'track')} in {_count(len(blocks), 'block')} from {_count(len(files), 'row')} of "
+            f"{organism.sources}"
+        )
+        for bundle, number in organism.bundles.items():
+            yield f"  {bundle}: {_count(number, 'track')}"
+        for number, fold in enumerate(organism.folds):
+            splits = (("train", fold.train), ("valid", fold.valid), ("test", fold.test))
+            yield f"  fold {number}: " + "; ".join(f"{split} {', '.join(regions)}" for split, regions in splits)
+
+
+def _models(config: Config) -> Iterator[str]:
+    for name, model in config.models.items():
+        recipe = config.recipe(name)
+        yield (
+            f"model {name}: {', '.join(model.organisms)}, fold {model.fold}; {recipe.steps:,} steps of "
+            f"{_count(recipe.batch, 'window')} of {config.shards.window:,} bp"
+        )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"

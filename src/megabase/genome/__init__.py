@@ -1,0 +1,3 @@
+"""Reference sequence, annotation, regions and masks."""
+
+STAGE_VERSION = 1

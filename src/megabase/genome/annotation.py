@@ -1,0 +1,77 @@
+"""Genes and exons from a GTF, whatever rows it has."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from megabase.errors import InputError
+
+_ATTRIBUTE = re.compile(r'(\w+) "([^"]*)"')
+GENE_COLUMNS = ["chrom", "start", "end", "strand", "gene_id", "gene_name", "gene_type"]
+EXON_COLUMNS = ["chrom", "start", "end", "strand", "gene_id", "transcript_id"]
+
+
+def read_gtf(
+    path: str | Path, chromosomes: Iterable[str], aliases: Mapping[str, str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Genes and exons on the given chromosomes, sorted by place; 0-based half-open coordinates.
+
+    Where the file has no gene rows (as UCSC tables do not), a gene reaches from its first exon to its last.
+    Raises InputError for a malformed row, and where no exon lies on any of the chromosomes.
+    """
+    wanted, seen = set(chromosomes), set()
+    genes: list[tuple[object, ...]] = []
+    exons: list[tuple[object, ...]] = []
+    kinds: dict[str, tuple[str, str]] = {}
+    for number, line in enumerate(_lines(Path(path)), 1):
+        if line.startswith(("#", "track", "browser")) or not line.strip():
+            continue
+        fields = line.rstrip("\n").split("\t")
+        if len(fields) < 9 or not (fields[3].isdigit() and fields[4].isdigit()):
+            raise InputError("not a GTF row", where=f"{path} line {number}", remedy="give nine tab-separated columns")
+        seen.add(fields[0])
+        chrom = aliases.get(fields[0], fields[0])
+        if chrom not in wanted or fields[2] not in ("gene", "exon"):
+            continue
+        attributes = dict(_ATTRIBUTE.findall(fields[8]))
+        gene = attributes.get("gene_id", "")
+        place = (chrom, int(fields[3]) - 1, int(fields[4]), fields[6], gene)
+        kind = attributes.get("gene_type") or attributes.get("gene_biotype") or ""
+        named = (attributes.get("gene_name") or gene, kind)
+        if fields[2] == "gene":
+            genes.append((*place, *named))
+        else:
+            exons.append((*place, attributes.get("transcript_id", gene)))
+            kinds.setdefault(gene, named)
+    if not exons:
+        raise InputError(
+            f"no exon on {', '.join(list(chromosomes)[:4])}",
+            where=path,
+            remedy=f"the file names {', '.join(sorted(seen)[:6])}: add organisms.*.aliases",
+        )
+    exon_table = pd.DataFrame(exons, columns=EXON_COLUMNS).sort_values(["chrom", "start", "end"], ignore_index=True)
+    gene_table = pd.DataFrame(genes, columns=GENE_COLUMNS) if genes else _genes_of(exon_table, kinds)
+    return gene_table.sort_values(["chrom", "start", "end"], ignore_index=True), exon_table
+
+
+def _genes_of(exons: pd.DataFrame, kinds: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    grouped = exons.groupby(["chrom", "strand", "gene_id"], sort=False).agg(start=("start", "min"), end=("end", "max"))
+    genes = grouped.reset_index()
+    genes["gene_name"] = [kinds[gene][0] for gene in genes["gene_id"]]
+    genes["gene_type"] = [kinds[gene][1] for gene in genes["gene_id"]]
+    return genes[GENE_COLUMNS]
+
+
+def _lines(path: Path) -> Iterable[str]:
+    try:
+        with gzip.open(path, "rt") if path.suffix == ".gz" else open(path) as file:
+            yield from file
+    except FileNotFoundError:
+        raise InputError("no such annotation", where=path, remedy="correct organisms.*.annotation") from None
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read: {error}", where=path, remedy="fetch the file again") from None

@@ -1,0 +1,161 @@
+"""The reference of an organism as every later stage reads it: sequence, genes, exons and masks in one folder."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import UInt8
+
+from megabase.artifacts import atomic_directory, file_sha256, provenance, write_json
+from megabase.errors import InputError
+from megabase.genome import STAGE_VERSION
+from megabase.genome.annotation import read_gtf
+from megabase.genome.bedtools import find_bedtools
+from megabase.genome.config import Organism
+from megabase.genome.sequence import UNKNOWN, encode
+
+logger = logging.getLogger(__name__)
+_LINE = 60
+
+
+class Reference:
+    """A built reference, opened for reading."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        record = json.loads((self.folder / "reference.json").read_text())
+        self.assembly: str = record["assembly"]
+        self.sizes: dict[str, int] = record["sizes"]
+        """Chromosome lengths in bp, in order of the config."""
+        self._fasta = None
+
+    @staticmethod
+    def open(folder: str | Path) -> Reference:
+        """The reference in `folder`. Raises InputError where there is none."""
+        if not (Path(folder) / "reference.json").exists():
+            raise InputError("no reference here", where=folder, remedy="build it: snakemake store")
+        return Reference(folder)
+
+    def codes(self, chrom: str, start: int, end: int) -> UInt8[np.ndarray, "S"]:
+        """Codes of [start, end); beyond the chromosome's ends, unknown."""
+        import pyfaidx
+
+        if self._fasta is None:
+            self._fasta = pyfaidx.Faidx(str(self.folder / "genome.fa"))
+        codes = np.full(end - start, UNKNOWN, np.uint8)
+        first, last = max(start, 0), min(end, self.sizes[chrom])
+        if first < last:
+            codes[first - start : last - start] = encode(str(self._fasta.fetch(chrom, first + 1, last)))
+        return codes
+
+    def genes(self) -> pd.DataFrame:
+        """chrom, start, end, strand, gene_id, gene_name, gene_type."""
+        return pd.read_parquet(self.folder / "genes.parquet")
+
+    def exons(self) -> pd.DataFrame:
+        """chrom, start, end, strand, gene_id, transcript_id."""
+        return pd.read_parquet(self.folder / "exons.parquet")
+
+    def masks(self) -> pd.DataFrame:
+        """chrom, start, end, reason (`gap` or `excluded`), merged per reason."""
+        return pd.read_parquet(self.folder / "masks.parquet")
+
+
+def build_reference(organism: Organism, out: Path) -> None:
+    """Writes the reference folder of an organism.
+
+    Raises InputError for a chromosome that the FASTA does not have, and for unreadable files.
+    """
+    import pyfaidx
+
+    with atomic_directory(out) as partial:
+        sizes, gaps = _write_sequence(organism, partial / "genome.fa")
+        pyfaidx.Faidx(str(partial / "genome.fa"))
+        genes, exons = read_gtf(organism.annotation, organism.chromosomes, organism.aliases)
+        genes.to_parquet(partial / "genes.parquet", index=False)
+        exons.to_parquet(partial / "exons.parquet", index=False)
+        masks = pd.concat([_merged(gaps, "gap"), _merged(_excluded(organism), "excluded")], ignore_index=True)
+        masks.to_parquet(partial / "masks.parquet", index=False)
+        inputs = {"fasta": file_sha256(organism.fasta), "annotation": file_sha256(organism.annotation)}
+        if organism.excluded:
+            inputs["excluded"] = file_sha256(organism.excluded)
+        record = {"assembly": organism.assembly, "sizes": sizes, "stage_version": STAGE_VERSION, "sha256": inputs}
+        write_json(partial / "reference.json", record | {"provenance": provenance(("pyfaidx", "pybedtools"))})
+    logger.info("%s: %s bp, %s genes, %s masked pieces", out.name, sum(sizes.values()), len(genes), len(masks))
+
+
+def _write_sequence(organism: Organism, path: Path) -> tuple[dict[str, int], pd.DataFrame]:
+    """Writes the wanted chromosomes in the config's order; their sizes, and the runs of unknown bases."""
+    found, names = {}, []
+    for name, sequence in _records(Path(organism.fasta)):
+        names.append(name)
+        chrom = organism.aliases.get(name, name)
+        if chrom in organism.chromosomes:
+            found[chrom] = sequence
+    gaps = []
+    with open(path, "wb") as file:
+        for chrom in organism.chromosomes:
+            if chrom not in found:
+                raise InputError(
+                    f"no chromosome `{chrom}`",
+                    where=organism.fasta,
+                    remedy=f"it has {', '.join(names[:6])}: correct organisms.*.chromosomes or add organisms.*.aliases",
+                )
+            sequence = found[chrom]
+            file.write(f">{chrom}\n".encode())
+            for start in range(0, len(sequence), _LINE):
+                file.write(sequence[start : start + _LINE] + b"\n")
+            unknown = np.diff((encode(sequence) == UNKNOWN).astype(np.int8), prepend=0, append=0)
+            starts, ends = np.flatnonzero(unknown == 1), np.flatnonzero(unknown == -1)
+            gaps.append(pd.DataFrame({"chrom": chrom, "start": starts, "end": ends}))
+    return {chrom: len(found[chrom]) for chrom in organism.chromosomes}, pd.concat(gaps, ignore_index=True)
+
+
+def _records(path: Path) -> Iterator[tuple[str, bytes]]:
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
+            name, lines = "", []
+            for line in file:
+                if line.startswith(b">"):
+                    if name:
+                        yield name, b"".join(lines)
+                    name, lines = line[1:].split()[0].decode(), []
+                else:
+                    lines.append(line.strip())
+            if name:
+                yield name, b"".join(lines)
+    except FileNotFoundError:
+        raise InputError("no such sequence", where=path, remedy="correct organisms.*.fasta or source_root") from None
+    except (OSError, EOFError) as error:
+        raise InputError(f"cannot be read: {error}", where=path, remedy="fetch the file again") from None
+
+
+def _excluded(organism: Organism) -> pd.DataFrame:
+    if not organism.excluded:
+        return pd.DataFrame({"chrom": [], "start": [], "end": []})
+    try:
+        table = pd.read_csv(organism.excluded, sep="\t", header=None, usecols=[0, 1, 2], comment="#")
+    except (OSError, ValueError) as error:
+        raise InputError(f"not a BED: {error}", where=organism.excluded, remedy="give chrom, start, end") from None
+    table.columns = ["chrom", "start", "end"]
+    table["chrom"] = table["chrom"].map(lambda name: organism.aliases.get(name, name))
+    return table[table["chrom"].isin(organism.chromosomes)]
+
+
+def _merged(pieces: pd.DataFrame, reason: str) -> pd.DataFrame:
+    if pieces.empty:
+        return pd.DataFrame({"chrom": pd.Series(dtype=str), "start": [], "end": [], "reason": []}).astype(
+            {"start": np.int64, "end": np.int64, "reason": str}
+        )
+    import pybedtools
+
+    find_bedtools()
+    merged = pybedtools.BedTool.from_dataframe(pieces[["chrom", "start", "end"]]).sort().merge()
+    rows = [(piece.chrom, piece.start, piece.end, reason) for piece in merged]
+    return pd.DataFrame(rows, columns=["chrom", "start", "end", "reason"])

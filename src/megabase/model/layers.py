@@ -1,0 +1,177 @@
+"""What everything else is made of: normalisations, convolutions, linear maps (architecture reference 1).
+
+Parameters are float32. A layer computes in the dtype of its input; statistics are accumulated in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Float, Float32, Int, Key
+
+from megabase.model.initialisation import Draws
+
+EPSILON = 1e-5
+"""Added to every mean square before its root (architecture reference 1)."""
+EMA_DECAY = 0.9
+"""Decay of the running mean squares (paper section 3)."""
+
+
+def gelu(x: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    """`x sigmoid(1.702 x)`, the activation of convolution blocks and embedders (architecture reference 1)."""
+    return x * jax.nn.sigmoid(1.702 * x)
+
+
+def fold(key: Key[Array, ""] | None, site: int) -> Key[Array, ""] | None:
+    """The key of one site below `key`; None stays None."""
+    return None if key is None else jax.random.fold_in(key, site)
+
+
+def dropout(x: Float[Array, "*any"], rate: float, key: Key[Array, ""] | None) -> Float[Array, "*any"]:
+    """Sets a share of `rate` of the values to zero and scales the rest up; nothing without a key or rate."""
+    if key is None or rate == 0.0:
+        return x
+    kept = jax.random.bernoulli(key, 1.0 - rate, x.shape)
+    return jnp.where(kept, x / (1.0 - rate), jnp.zeros((), x.dtype))
+
+
+def stage(remat: bool, call: Callable[..., Any], module: nnx.Module, *args: Any) -> Any:
+    """`call(module, *args)`; with `remat` its activations are computed again in the backward pass."""
+    return nnx.remat(call)(module, *args) if remat else call(module, *args)
+
+
+class RMSBatchNorm(nnx.Module):
+    """`x scale / sqrt(mean square + eps) + offset` per channel, the mean square taken over batch and positions.
+
+    In training it is that of the batch (over all devices: the batch is one array to the compiler) and moves the running
+    one by a tenth; otherwise the running one is used (paper section 3, architecture reference 1).
+    """
+
+    def __init__(self, channels: int, draws: Draws) -> None:
+        self.scale = nnx.Param(draws.constant(1.0, channels))
+        self.offset = nnx.Param(draws.constant(0.0, channels))
+        self.var_ema = nnx.BatchStat(draws.constant(1.0, channels))
+
+    def __call__(self, x: Float[Array, "*positions C"], *, train: bool) -> Float[Array, "*positions C"]:
+        mean_square = self.var_ema[...]
+        if train:
+            mean_square = jnp.mean(jnp.square(x.astype(jnp.float32)), axis=range(x.ndim - 1))
+            self.var_ema[...] = lax.stop_gradient(EMA_DECAY * self.var_ema[...] + (1.0 - EMA_DECAY) * mean_square)
+        factor = self.scale[...] * lax.rsqrt(mean_square + EPSILON)
+        return x * factor.astype(x.dtype) + self.offset[...].astype(x.dtype)
+
+
+class LayerNorm(nnx.Module):
+    """Normalises the channels of each position; `centred=False` leaves their mean (the RMS layer norm)."""
+
+    def __init__(self, channels: int, draws: Draws, *, centred: bool = True) -> None:
+        self.scale = nnx.Param(draws.constant(1.0, channels))
+        self.offset = nnx.Param(draws.constant(0.0, channels))
+        self.centred = centred
+
+    def __call__(self, x: Float[Array, "... C"]) -> Float[Array, "... C"]:
+        wide = x.astype(jnp.float32)
+        if self.centred:
+            wide = wide - jnp.mean(wide, axis=-1, keepdims=True)
+        inverse = lax.rsqrt(jnp.mean(jnp.square(wide), axis=-1, keepdims=True) + EPSILON)
+        return (wide * inverse * self.scale[...] + self.offset[...]).astype(x.dtype)
+
+
+class Linear(nnx.Module):
+    """`x w + b`; weights drawn with deviation 1/sqrt(inputs)."""
+
+    def __init__(self, inputs: int, outputs: int, draws: Draws, *, bias: bool = True) -> None:
+        self.w = nnx.Param(draws.truncated_normal(inputs, outputs, std=inputs**-0.5))
+        self.b = nnx.Param(draws.constant(0.0, outputs)) if bias else None
+
+    def __call__(self, x: Float[Array, "... inputs"]) -> Float[Array, "... outputs"]:
+        y = x @ self.w[...].astype(x.dtype)
+        return y if self.b is None else y + self.b[...].astype(x.dtype)
+
+
+class MultiOrganismLinear(nnx.Module):
+    """A linear map of its own for each organism; accumulated and returned in float32 (architecture reference 6)."""
+
+    def __init__(self, organisms: int, inputs: int, outputs: int, draws: Draws) -> None:
+        self.w = nnx.Param(draws.truncated_normal(organisms, inputs, outputs, std=inputs**-0.5))
+        self.b = nnx.Param(draws.constant(0.0, organisms, outputs))
+
+    def __call__(
+        self, x: Float[Array, "B *positions inputs"], organism_index: Int[Array, " B"]
+    ) -> Float32[Array, "B *positions outputs"]:
+        w = self.w[...][organism_index].astype(x.dtype)
+        b = self.b[...][organism_index]
+        y = jnp.einsum("b...i,bio->b...o", x, w, preferred_element_type=jnp.float32)
+        return y + b.reshape(b.shape[0], *[1] * (x.ndim - 2), b.shape[1])
+
+
+class OrganismEmbedding(nnx.Module):
+    """One vector per organism, the same at all positions."""
+
+    def __init__(self, organisms: int, channels: int, draws: Draws) -> None:
+        self.embeddings = nnx.Param(draws.truncated_normal(organisms, channels, std=1.0))
+
+    def __call__(
+        self, x: Float[Array, "B *positions C"], organism_index: Int[Array, " B"]
+    ) -> Float[Array, "B *positions C"]:
+        """`x` with the organism's vector added."""
+        vector = self.embeddings[...][organism_index].astype(x.dtype)
+        return x + vector.reshape(vector.shape[0], *[1] * (x.ndim - 2), vector.shape[1])
+
+
+class Conv1D(nnx.Module):
+    """Cross-correlation with zeros beyond both ends; the output is as long as the input."""
+
+    def __init__(self, width: int, inputs: int, outputs: int, draws: Draws) -> None:
+        self.w = nnx.Param(draws.truncated_normal(width, inputs, outputs, std=(width * inputs) ** -0.5))
+        self.b = nnx.Param(draws.constant(0.0, outputs))
+
+    def __call__(self, x: Float[Array, "B S inputs"]) -> Float[Array, "B S outputs"]:
+        return convolve(x, self.w[...], self.b[...])
+
+
+class StandardizedConv1D(nnx.Module):
+    """A convolution whose weights are brought to mean 0 and variance scale²/fan-in for each output channel.
+
+    The released initialiser sets the weights to zero, a placeholder for a checkpoint's: these are drawn. The size of
+    the draw does not matter, as long as its variance times the fan-in stays above the floor of 1e-4.
+    A scale of 1 passes the mean square of the input on (0.43 after norm and gelu): each convolution block adds that
+    much to the residual stream, whatever the stream's own size, so it grows linearly with depth, not geometrically.
+    """
+
+    def __init__(self, width: int, inputs: int, outputs: int, draws: Draws) -> None:
+        self.w = nnx.Param(draws.truncated_normal(width, inputs, outputs, std=(width * inputs) ** -0.5))
+        self.scale = nnx.Param(draws.constant(1.0, outputs))
+        self.bias = nnx.Param(draws.constant(0.0, outputs))
+
+    def __call__(self, x: Float[Array, "B S inputs"]) -> Float[Array, "B S outputs"]:
+        w = self.w[...]
+        w = w - jnp.mean(w, axis=(0, 1))
+        fan_in = w.shape[0] * w.shape[1]
+        variance = jnp.mean(jnp.square(w), axis=(0, 1))
+        return convolve(x, w * (self.scale[...] * lax.rsqrt(jnp.maximum(fan_in * variance, 1e-4))), self.bias[...])
+
+
+class ConvBlock(nnx.Module):
+    """Norm, gelu, then a standardised convolution, or an ordinary linear map when one position wide."""
+
+    def __init__(self, width: int, inputs: int, outputs: int, draws: Draws) -> None:
+        self.norm = RMSBatchNorm(inputs, draws)
+        self.conv: StandardizedConv1D | Linear
+        self.conv = StandardizedConv1D(width, inputs, outputs, draws) if width > 1 else Linear(inputs, outputs, draws)
+
+    def __call__(self, x: Float[Array, "B S inputs"], *, train: bool) -> Float[Array, "B S outputs"]:
+        return self.conv(gelu(self.norm(x, train=train)))
+
+
+def convolve(
+    x: Float[Array, "B S I"], w: Float32[Array, "width I O"], b: Float32[Array, " O"]
+) -> Float[Array, "B S O"]:
+    """`out[t] = sum_k x[t + k - width // 2] w[k] + b`, zeros beyond the ends."""
+    y = lax.conv_general_dilated(x, w.astype(x.dtype), (1,), "SAME", dimension_numbers=("NWC", "WIO", "NWC"))
+    return y + b.astype(x.dtype)

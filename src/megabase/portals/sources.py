@@ -1,0 +1,216 @@
+"""The source table: one row per source file, with the track it belongs to.
+
+Read while Snakemake parses, so that the files of a block are inputs of its job; imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from megabase.bundles import BUNDLES
+from megabase.errors import InputError
+from megabase.genome.config import Organism
+
+METADATA = ("assembly", "biosample", "ontology_curie", "assay", "target", "data_source")
+"""Columns that describe a track; the same in every row of it."""
+
+READINGS: dict[str, tuple[str, ...]] = {
+    "coverage": ("bigWig", "BAM"),
+    "fold_change": ("bigWig",),
+    "five_prime": ("BAM", "BED", "CTSS"),
+    "cut_sites": ("BAM", "BED", "BEDPE"),
+    "contacts": ("cool",),
+}
+"""How a file may be turned into signal, and the formats that allow it."""
+
+FORMATS = tuple(dict.fromkeys(name for formats in READINGS.values() for name in formats))
+_ALLOWED: dict[str, tuple[str, ...]] = {
+    "bundle": tuple(BUNDLES),
+    "strand": ("+", "-", "."),
+    "format": FORMATS,
+    "reading": tuple(READINGS),
+    "library": ("", "forward", "reverse", "unstranded"),
+    "sign": ("", "negative"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceFile:
+    """One row of the table. Empty text means the default; `file`, `pair` and `control` are as written there."""
+
+    bundle: str
+    track: str
+    strand: str
+    file: str
+    format: str
+    reading: str
+    pair: str = ""
+    control: str = ""
+    library: str = ""
+    sign: str = ""
+    covered: str = ""
+    assembly: str = ""
+    sha256: str = ""
+    biosample: str = ""
+    ontology_curie: str = ""
+    assay: str = ""
+    target: str = ""
+    data_source: str = ""
+    root: str = "."
+    """Folder that relative paths of this row start from."""
+    where: str = ""
+    """Table and row, for messages."""
+
+    def path(self, name: str) -> str:
+        """`name` (one of `file`, `pair`, `control`) as a path that can be opened."""
+        return os.path.normpath(os.path.join(self.root, name))
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The row's own file and those read with it, without repeats."""
+        return tuple(dict.fromkeys(self.path(name) for name in (self.file, self.pair, self.control) if name))
+
+
+@dataclasses.dataclass(frozen=True)
+class Track:
+    """The files that are averaged into one track; several are replicates."""
+
+    bundle: str
+    track: str
+    strand: str
+    track_id: str
+    metadata: dict[str, str]
+    files: tuple[SourceFile, ...]
+
+
+COLUMNS = tuple(field.name for field in dataclasses.fields(SourceFile) if field.name not in ("root", "where"))
+
+
+def read_sources(table: str | Path, root: str | Path) -> list[SourceFile]:
+    """The rows of a source table, each checked by itself; lines that start with `#` are comments.
+
+    Raises InputError with the row's line number for an unknown column or value, and for a file listed twice.
+    """
+    rows: list[SourceFile] = []
+    seen: dict[tuple[str, ...], str] = {}
+    for where, row in _rows(Path(table)):
+        for column, allowed in _ALLOWED.items():
+            if row[column] not in allowed:
+                listed = ", ".join(value or "(empty)" for value in allowed)
+                raise InputError(f"unknown {column} `{row[column]}`", where=where, remedy=f"choose from {listed}")
+        for column in ("track", "file"):
+            if not row[column]:
+                raise InputError(f"no {column}", where=where, remedy=f"fill in the column `{column}`")
+        if row["format"] not in READINGS[row["reading"]]:
+            formats = ", ".join(READINGS[row["reading"]])
+            raise InputError(
+                f"`{row['reading']}` cannot be read from {row['format']}", where=where, remedy=f"it takes {formats}"
+            )
+        source = SourceFile(**row, root=str(root), where=where)
+        key = (source.bundle, source.track, source.strand, source.file)
+        if key in seen:
+            raise InputError(
+                f"duplicate track: {source.file} is listed twice for {source.track} ({source.strand})",
+                where=where,
+                remedy=f"remove it here or in {seen[key]}",
+            )
+        seen[key] = where
+        rows.append(source)
+    if not rows:
+        raise InputError("no rows", where=table, remedy="add a row for each source file")
+    return rows
+
+
+def tracks_of(sources: Iterable[SourceFile], bundle: str) -> list[Track]:
+    """The tracks of one bundle, in order of first appearance.
+
+    Raises InputError where rows of one track disagree, or two tracks would share a name on disk.
+    """
+    groups: dict[tuple[str, str], list[SourceFile]] = {}
+    for source in sources:
+        if source.bundle == bundle:
+            groups.setdefault((source.track, source.strand), []).append(source)
+    tracks: dict[str, Track] = {}
+    for (name, strand), files in groups.items():
+        metadata = {column: getattr(files[0], column) for column in METADATA}
+        for other in files[1:]:
+            for column, value in metadata.items():
+                if getattr(other, column) != value:
+                    raise InputError(
+                        f"duplicate track: {name} ({strand}) has {column} `{getattr(other, column)}` here and `{value}` "
+                        f"in {files[0].where}",
+                        where=other.where,
+                        remedy="give replicates the same values, or the track another name",
+                    )
+        track_id = identifier(name, strand)
+        if track_id in tracks:
+            raise InputError(
+                f"duplicate track: {name} and {tracks[track_id].track} are both {track_id} on disk",
+                where=files[0].where,
+                remedy="rename one",
+            )
+        tracks[track_id] = Track(bundle, name, strand, track_id, metadata, tuple(files))
+    return list(tracks.values())
+
+
+def identifier(track: str, strand: str) -> str:
+    """The name of a track on disk: letters, digits and dots, with its strand as a word."""
+    return re.sub(r"[^A-Za-z0-9.]+", "_", track) + {"+": ".plus", "-": ".minus", ".": ""}[strand]
+
+
+def block_tracks(organism: Organism, bundle: str, block: int, size: int) -> list[Track]:
+    """The tracks of one block: `size` neighbours in the bundle's order.
+
+    Raises InputError where the table's number of tracks is not the config's.
+    """
+    tracks = tracks_of(read_sources(organism.sources, organism.source_root), bundle)
+    expected = organism.bundles[bundle]  # type: ignore[index]
+    if len(tracks) != expected:
+        raise InputError(
+            f"{len(tracks)} tracks of {bundle}, the config says {expected}",
+            where=organism.sources,
+            remedy=f"set organisms.*.bundles.{bundle} to {len(tracks)}, or correct the table",
+        )
+    return tracks[block * size : (block + 1) * size]
+
+
+def block_files(organism: Organism, bundle: str, block: int, size: int) -> list[str]:
+    """Paths of all files that one block is built from, without repeats."""
+    tracks = block_tracks(organism, bundle, block, size)
+    return list(dict.fromkeys(path for track in tracks for source in track.files for path in source.paths))
+
+
+def _rows(table: Path) -> Iterable[tuple[str, Mapping[str, str]]]:
+    try:
+        lines = table.read_text().splitlines()
+    except FileNotFoundError:
+        raise InputError("no such source table", where=table, remedy="correct organisms.*.sources") from None
+    numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
+    if not numbered:
+        raise InputError("empty", where=table, remedy=f"start with the header {' '.join(COLUMNS)}")
+    header = numbered[0][1].split("\t")
+    for column in header:
+        if column not in COLUMNS:
+            raise InputError(
+                f"unknown column `{column}`",
+                where=f"{table} row {numbered[0][0]}",
+                remedy=f"allowed: {', '.join(COLUMNS)} (separated by tabs)",
+            )
+    for column in COLUMNS[:6]:
+        if column not in header:
+            raise InputError(f"no column `{column}`", where=f"{table} row {numbered[0][0]}", remedy="add it")
+    for number, values in zip(
+        (number for number, _ in numbered[1:]),
+        csv.reader((line for _, line in numbered[1:]), delimiter="\t", quoting=csv.QUOTE_NONE),
+        strict=True,
+    ):
+        where = f"{table} row {number}"
+        if len(values) != len(header):
+            raise InputError(f"{len(values)} fields, the header has {len(header)}", where=where, remedy="use tabs")
+        found = dict(zip(header, (value.strip() for value in values), strict=True))
+        yield where, {column: found.get(column, "") for column in COLUMNS}

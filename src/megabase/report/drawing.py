@@ -1,0 +1,109 @@
+"""Small line pictures as inline SVG: they take the page's colours, in light, in dark and on paper."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from markupsafe import Markup, escape
+
+
+class Series(NamedTuple):
+    """One line of a chart."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    """NaN breaks the line."""
+    style: str
+    """CSS class that gives the colour: `observed`, `model`, `baseline`, `oracle`, `train`, `valid`."""
+
+
+def sparkline(values: Float[np.ndarray, " bins"], width: int = 140, height: int = 26) -> Markup:
+    """`values` as a filled outline from zero to their largest; at most one point per pixel (the largest of its bins)."""
+    if not len(values):
+        return Markup("")
+    edges = np.linspace(0, len(values), min(width, len(values)) + 1).astype(int)
+    tops = np.maximum.reduceat(np.nan_to_num(np.maximum(values, 0)), edges[:-1])
+    heights = height - 1 - (height - 2) * tops / max(float(tops.max()), 1e-30)
+    xs = np.linspace(0, width, len(tops))
+    line = " ".join(f"{x:.0f},{y:.1f}" for x, y in zip(xs, heights, strict=True))
+    return Markup(
+        '<svg class="spark" viewBox="0 0 {w} {h}" width="{w}" height="{h}" aria-hidden="true">'
+        '<polygon points="0,{h} {line} {w},{h}"/></svg>'
+    ).format(w=width, h=height, line=Markup(line))
+
+
+def line_chart(
+    series: Sequence[Series], *, title: str, x_label: str, width: int = 360, height: int = 190, zero: bool = False
+) -> Markup:
+    """Lines with axes and round ticks; `zero` includes y = 0 and marks x = 0."""
+    x_all = np.concatenate([np.asarray(one.x, float) for one in series])
+    y_all = np.concatenate([np.asarray(one.y, float) for one in series])
+    y_all = y_all[np.isfinite(y_all)]
+    if not len(y_all):
+        return Markup("")
+    x_low, x_high = float(x_all.min()), float(x_all.max())
+    y_low, y_high = (0.0 if zero else float(y_all.min())), float(y_all.max())
+    x_span, y_span = (x_high - x_low) or 1.0, (y_high - y_low) or 1.0
+    left, right, top, bottom = 46, 10, 8, 34
+
+    def across(x: float) -> float:
+        return left + (width - left - right) * (x - x_low) / x_span
+
+    def down(y: float) -> float:
+        return height - bottom - (height - top - bottom) * (y - y_low) / y_span
+
+    parts = []
+    for tick in ticks(y_low, y_low + y_span):
+        y = down(tick)
+        parts.append(f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text x="{left - 6}" y="{y + 3.5:.1f}" text-anchor="end">{short(tick)}</text>')
+    for tick in ticks(x_low, x_low + x_span):
+        x = across(tick)
+        parts.append(f'<text x="{x:.1f}" y="{height - bottom + 14}" text-anchor="middle">{short(tick)}</text>')
+    if zero and x_low < 0 < x_high:
+        parts.append(
+            f'<line class="mark" x1="{across(0):.1f}" x2="{across(0):.1f}" y1="{top}" y2="{height - bottom}"/>'
+        )
+    for one in series:
+        parts.append(f'<path class="line {escape(one.style)}" d="{_path(one, across, down)}"/>')
+    parts.append(
+        f'<text x="{(left + width - right) / 2}" y="{height - 4}" text-anchor="middle">{escape(x_label)}</text>'
+    )
+    return Markup('<svg class="chart" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        width, height, title, Markup("".join(parts))
+    )
+
+
+def ticks(low: float, high: float, count: int = 4) -> list[float]:
+    """About `count` round numbers from `low` to `high`."""
+    raw = (high - low) / count
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = power * next((factor for factor in (1, 2, 5) if factor * power >= raw), 10)
+    first = math.ceil(low / step - 1e-9)
+    return [number * step for number in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def short(value: float) -> str:
+    """A number for an axis: `1.5k`, `0.002`, `3e-05`."""
+    if value == 0:
+        return "0"
+    for unit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= unit:
+            return f"{value / unit:.4g}{suffix}"
+    return f"{value:.3g}"
+
+
+def _path(one: Series, across, down) -> str:  # type: ignore[no-untyped-def]
+    pieces, pen = [], "M"
+    for x, y in zip(one.x, one.y, strict=True):
+        if math.isfinite(y):
+            pieces.append(f"{pen}{across(x):.1f} {down(y):.1f}")
+            pen = "L"
+        else:
+            pen = "M"
+    return "".join(pieces)

@@ -1,0 +1,133 @@
+"""The run on one page that opens offline: no scripts, no fonts, no pictures from anywhere else."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import yaml
+
+from megabase.artifacts import write_text
+from megabase.evaluation.config import ReportConfig
+from megabase.genome.reference import Reference
+from megabase.report import contents
+from megabase.report.loci import draw_loci
+
+logger = logging.getLogger(__name__)
+
+
+def write_report(
+    title: str,
+    config: Mapping[str, Any],
+    manifests: Mapping[str, tuple[Path, Path]],
+    records: list[Path],
+    leakage: list[Path],
+    metrics: Mapping[str, Path],
+    evaluations: Mapping[str, Path],
+    summary: Path,
+    models: Mapping[str, Path],
+    references: Mapping[str, Path],
+    benchmarks: list[Path],
+    out: Path,
+) -> None:
+    """Writes one HTML file to `out`.
+
+    `config` is the run's merged config as plain values; a config with a `world` is marked as a demo. `manifests` has the
+    tables of files and of tracks by organism, `records` the store's block records, `leakage` the split reports, `metrics`
+    the training logs, `evaluations` the folders of tables and `models` those with `model.json`, all by model;
+    `references` the reference folders by organism, and `benchmarks` the folders of Snakemake's timing tables.
+    """
+    shown = ReportConfig(**(config.get("report") or {}))
+    files = {organism: contents.read_rows(paths[0]) for organism, paths in manifests.items()}
+    tracks = contents.track_rows(records, contents.observed_pictures(evaluations))
+    timings = contents.timings(benchmarks)
+    loci = {}
+    for model, folder in evaluations.items():
+        logger.info("drawing held-out windows of %s", model)
+        with np.load(folder / "loci.npz") as archive:
+            for organism in contents.organisms_of(archive):
+                reference = Reference.open(references[organism])
+                loci[model, organism] = draw_loci(
+                    archive,
+                    organism,
+                    reference.genes(),
+                    reference.exons(),
+                    loci=shown.loci,
+                    tracks_per_locus=shown.tracks_per_locus,
+                )
+    page = _environment().get_template("page.html.j2")
+    text = page.render(
+        title=title,
+        demo=config.get("world") is not None,
+        made=datetime.datetime.now(datetime.UTC).strftime("%d %B %Y, %H:%M UTC"),
+        files=files,
+        tracks=tracks,
+        bytes=sum(int(row.get("bytes") or 0) for rows in files.values() for row in rows),
+        seconds=sum(row["seconds"] for row in timings),
+        scores=contents.metric_rows(summary),
+        track_scores={model: contents.track_scores(folder / "tracks.tsv") for model, folder in evaluations.items()},
+        baselines=contents.BASELINES,
+        lower_is_better=contents.LOWER_IS_BETTER,
+        loci=loci,
+        profiles={
+            model: contents.profile_charts(folder, shown.tracks_per_locus) for model, folder in evaluations.items()
+        },
+        losses={model: contents.loss_charts(path) for model, path in metrics.items()},
+        splits=contents.splits(leakage),
+        models={
+            model: list(contents.facts(json.loads((folder / "model.json").read_text())))
+            for model, folder in models.items()
+        },
+        timings=timings,
+        versions=contents.versions(),
+        config=yaml.safe_dump(json.loads(json.dumps(config, default=str)), sort_keys=False, allow_unicode=True),
+        limit=contents.SHOWN_ROWS,
+    )
+    write_text(out, text)
+    logger.info("written: %s (%.1f MB)", out, len(text) / 1e6)
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("megabase.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"size": _size, "number": _number, "duration": _duration}
+    return environment
+
+
+def _size(count: float) -> str:
+    """Bytes for people: `1.2 MB`."""
+    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count:.0f} B"
+
+
+def _number(value: Any, digits: int = 3) -> str:
+    """A number for a table cell: plain where it can be, a dash where there is none."""
+    if value is None or value == "" or value != value:
+        return "–"
+    number = float(value)
+    if number != 0 and not 1e-3 <= abs(number) < 1e6:
+        return f"{number:.{digits - 1}e}"
+    return f"{number:,.{digits}f}" if abs(number) < 100 else f"{number:,.0f}"
+
+
+def _duration(seconds: float) -> str:
+    """`48 s`, `3 min 20 s`, `2 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,1 @@
+"""What keeps the repository true to its own code: generated files, and the record of stage versions."""

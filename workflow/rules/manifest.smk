@@ -1,0 +1,37 @@
+# Which files there are, pinned with size and checksum. A block's slice is all that its signal job reads.
+rule pin_block:
+    """Pins the source files of one block: a changed file changes this slice and no other."""
+    input:
+        files=files_of_block,
+        sources=lambda wildcards: ancient(settings.organisms[wildcards.organism].sources),
+    output:
+        slice="<dataset>/manifest/blocks/{organism}.{bundle}.{block}.tsv",
+    log:
+        "<dataset>/logs/{organism}.{bundle}.{block}.pin_block.log",
+    params:
+        rows=rows_of_block,
+        organism=organism_keys("assembly", "source_root"),
+        tracks=lambda wildcards: settings.organisms[wildcards.organism].bundles[wildcards.bundle],
+        block_tracks=settings.store.block_tracks,
+        version=version("portals"),
+    conda:
+        "../../envs/data.yaml"
+    script:
+        "../scripts/pin_block.py"
+
+
+rule assemble_manifest:
+    """All files and all tracks of an organism, in order, for people and for the report."""
+    input:
+        slices=organism_blocks("<dataset>/manifest/blocks/{organism}.{bundle}.{block}.tsv"),
+    output:
+        files="<dataset>/manifest/{organism}.files.tsv",
+        tracks="<dataset>/manifest/{organism}.tracks.tsv",
+    log:
+        "<dataset>/logs/{organism}.assemble_manifest.log",
+    params:
+        version=version("portals"),
+    conda:
+        "../../envs/data.yaml"
+    script:
+        "../scripts/assemble_manifest.py"

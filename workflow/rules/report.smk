@@ -1,0 +1,25 @@
+# One self-contained page.
+rule write_report:
+    """Files, tracks, splits, losses, predictions and metrics of the run on one page."""
+    input:
+        summary="<results>/evaluation/summary.tsv",
+        tracks=collect("<results>/evaluation/{model}/tracks.tsv", model=settings.models),
+        models=collect("<results>/models/{model}/model.json", model=settings.models),
+        manifests=collect("<dataset>/manifest/{organism}.tracks.tsv", organism=settings.organisms),
+        records=block_files("<dataset>/store/{organism}/{bundle}.{block}.json"),
+        leakage=leakage_files(),
+        references=collect("<dataset>/reference/{organism}", organism=settings.organisms),
+    output:
+        page=report(
+            "<results>/report/index.html",
+            caption="../report/page.rst",
+            category="Report",
+        ),
+    log:
+        "<results>/logs/write_report.log",
+    params:
+        shown=plain(settings.report),
+    conda:
+        "../../envs/report.yaml"
+    script:
+        "../scripts/write_report.py"

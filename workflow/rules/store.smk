@@ -1,0 +1,41 @@
+# One Zarr store per organism: sequence and masks once, signal in blocks of tracks.
+rule store_frame:
+    """Sequence and masks of the store."""
+    input:
+        reference="<dataset>/reference/{organism}",
+    output:
+        record="<dataset>/store/{organism}/frame.json",
+    log:
+        "<dataset>/logs/{organism}.store_frame.log",
+    params:
+        store="<dataset>/store/{organism}.zarr",
+        layout=plain(settings.store),
+        version=version("store"),
+    conda:
+        "../../envs/data.yaml"
+    script:
+        "../scripts/store_frame.py"
+
+
+rule store_block:
+    """The tracks of one block side by side, genome-wide."""
+    input:
+        signal="<dataset>/signal/{organism}/{bundle}.{block}.json",
+        frame="<dataset>/store/{organism}/frame.json",
+    output:
+        record="<dataset>/store/{organism}/{bundle}.{block}.json",
+    log:
+        "<dataset>/logs/{organism}.{bundle}.{block}.store_block.log",
+    benchmark:
+        "<dataset>/benchmarks/{organism}.{bundle}.{block}.store_block.tsv"
+    params:
+        store="<dataset>/store/{organism}.zarr",
+        tracks="<dataset>/signal/{organism}/{bundle}",
+        layout=plain(settings.store),
+        version=version("store"),
+    resources:
+        mem_mb=2000,
+    conda:
+        "../../envs/data.yaml"
+    script:
+        "../scripts/store_block.py"

@@ -1,0 +1,27 @@
+# Windows become weights. Checkpoints are not declared: Snakemake deletes declared outputs of interrupted jobs.
+rule train_model:
+    """Trains one model, or goes on from its newest checkpoint (paper, Methods: pretraining)."""
+    input:
+        shards=model_shards("train", "valid"),
+    output:
+        weights="<results>/models/{model}/weights.safetensors",
+        description="<results>/models/{model}/model.json",
+    log:
+        "<results>/logs/{model}/train_model.log",
+    benchmark:
+        "<results>/benchmarks/{model}.train_model.tsv"
+    params:
+        checkpoints="<results>/checkpoints/{model}",
+        logs="<results>/logs/{model}",
+        trained=lambda wildcards: plain(settings.models[wildcards.model]),
+        recipe=lambda wildcards: plain(settings.recipe(wildcards.model)),
+        network=plain(settings.model),
+        version=version("training"),
+    threads: workflow.cores
+    resources:
+        mem_mb=4000,
+    retries: 1
+    conda:
+        "../../envs/train.yaml"
+    script:
+        "../scripts/train_model.py"
