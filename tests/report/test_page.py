@@ -53,6 +53,11 @@ class Elements(HTMLParser):
         self._cell = self._cell and tag not in ("td", "tr", "table")
 
 
+def values(row: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """The cells that hold a predictor's value."""
+    return [cell for cell in row if "v" in cell[2].split()]
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return write_run(tmp_path_factory.mktemp("run"))
@@ -104,7 +109,7 @@ def test_the_table_has_the_numbers_of_the_summary(run: dict[str, Any], elements:
             expected["output_type"],
             str(expected["resolution"]),
         ]
-        for (seen, exact, _), column in zip(cells[5:11], columns, strict=True):
+        for (seen, exact, _), column in zip(values(cells), columns, strict=True):
             if pd.isna(expected[column]):
                 assert (seen, exact) == ("–", "")
             else:
@@ -116,9 +121,10 @@ def test_the_winner_is_marked_and_the_oracle_never_is(elements: Elements) -> Non
     best = {}
     for row in elements.rows["results"]:
         if row and row[0][0] == "fold_0":
-            marked = [number for number, (_, _, style) in enumerate(row) if "best" in style]
+            marked = [number for number, (_, _, style) in enumerate(values(row)) if "best" in style]
             assert len(marked) == 1
-            best[row[2][0], row[3][0], row[4][0]] = marked[0] - 5
+            metric = row[4][0] if not row[4][1] else "pearson"
+            best[row[2][0], row[3][0], metric] = marked[0]
     assert best["DNASE", "128", "pearson"] == 0
     assert best["CAGE", "128", "pearson"] == 3, "the ridge is better"
     assert best["DNASE", "128", "mse ↓"] == 3, "the ridge's error is lower"
@@ -128,11 +134,11 @@ def test_the_winner_is_marked_and_the_oracle_never_is(elements: Elements) -> Non
 def test_names_are_escaped(text: str, elements: Elements) -> None:
     assert "<script" not in text
     assert html.escape(NASTY, quote=False).split("'")[0] in text
-    assert any(NASTY == cell[0] for row in elements.rows["tracks"] for cell in row)
+    assert any(cell[0] == NASTY for row in elements.rows["tracks"] for cell in row)
 
 
 def test_files_have_sizes_and_checksums(run: dict[str, Any], text: str, elements: Elements) -> None:
-    table = pd.read_csv(run["manifests"]["demo"][0], sep="\t")
+    table = pd.read_csv(run["manifests"]["demo"][0], sep="\t", dtype={"sha256": str})
     rows = [row for row in elements.rows["files"] if row]
     assert [int(row[6][1]) for row in rows] == list(table["bytes"])
     assert all(f'title="{checksum}"' in text for checksum in table["sha256"])
@@ -176,5 +182,5 @@ def test_charts_hold_gaps_and_constants() -> None:
     assert line_chart([Series("a", [0, 1], [2.0, 2.0], "model")], title="t", x_label="x")
     assert line_chart([Series("a", [0], [float("nan")], "model")], title="t", x_label="x") == ""
     assert "&lt;b&gt;" in line_chart([Series("a", [0, 1], [1, 2], "model")], title="<b>", x_label="<b>")
-    assert ticks(0, 1) == pytest.approx([0, 0.5, 1]) or len(ticks(0, 1)) >= 3
+    assert ticks(0, 1) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
     assert "polygon" in sparkline(pd.Series([0.0, float("nan"), 3.0]).to_numpy())

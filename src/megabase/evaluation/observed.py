@@ -33,15 +33,14 @@ def observed_values(
     values = np.asarray(target, np.float32)
     if bundle.kind == "contact_maps":
         square = mask[:, None] & mask[None] if mask.ndim == 2 else mask
-        usable: np.ndarray = np.isfinite(values) & square
-        return Observed(pair_rows(values), pair_rows(usable))
+        return Observed(pair_rows(values), pair_rows(np.isfinite(values) & square))
     usable = np.broadcast_to(mask, values.shape)
     factor = resolution // bundle.resolutions[0]
     if factor == 1:
         return Observed(values, usable)
     tracks = values.shape[1]
     summed = values.reshape(-1, factor, tracks).sum(axis=1, dtype=np.float64).astype(np.float32)
-    return Observed(summed, usable.reshape(-1, factor, tracks).all(axis=1))
+    return Observed(summed, np.logical_and.reduce(usable.reshape(-1, factor, tracks), axis=1))
 
 
 def predicted_values(

@@ -94,7 +94,7 @@ def evaluate(
 def _write(out: Path, rows: pd.DataFrame, profile_rows: pd.DataFrame, profiles: dict, loci: dict) -> None:
     for name, arrays in (("profiles.npz", profiles), ("loci.npz", loci)):
         with atomic_path(out / name) as partial:
-            np.savez_compressed(partial, allow_pickle=False, **arrays)
+            np.savez_compressed(partial, **arrays)
     for name, table in (("profiles.tsv", profile_rows), ("tracks.tsv", rows)):
         write_text(out / name, table.to_csv(sep="\t", index=False, float_format="%.6g"))
 

@@ -107,7 +107,7 @@ def splits(leakage: list[Path]) -> list[dict[str, Any]]:
 
 
 def loss_charts(metrics: Path) -> list[dict[str, Any]]:
-    """One chart per loss of a model's `metrics.jsonl` (one JSON object per line, with `step`), training beside validation."""
+    """One chart per loss of a model's `metrics.jsonl` (JSON objects with `step`), validation beside training."""
     if not metrics.exists():
         return []
     lines = [dict(facts(json.loads(line))) for line in metrics.read_text().splitlines() if line.strip()]
@@ -120,13 +120,15 @@ def loss_charts(metrics: Path) -> list[dict[str, Any]]:
                 charts.setdefault(name, {}).setdefault(split, []).append((line.get("step", 0), value))
     drawn = []
     for name, by_split in sorted(charts.items(), key=lambda item: (item[0].count("."), item[0])):
-        series = [Series(split, *zip(*points, strict=True), split) for split, points in by_split.items()]  # type: ignore[arg-type]
+        series = [
+            Series(split, [x for x, _ in points], [y for _, y in points], split) for split, points in by_split.items()
+        ]
         drawn.append({"title": name, "svg": line_chart(series, title=f"{name} by step", x_label="step")})
     return drawn
 
 
 def profile_charts(folder: Path, limit: int) -> list[dict[str, Any]]:
-    """Mean profiles around gene starts of up to `limit` tracks per organism, one of each output type before a second."""
+    """Mean profiles around gene starts of up to `limit` tracks per organism, one of each bundle before a second."""
     rows = read_rows(folder / "profiles.tsv")
     charts: list[dict[str, Any]] = []
     with np.load(folder / "profiles.npz") as archive:
@@ -181,7 +183,8 @@ def timings(folders: list[Path]) -> list[dict[str, Any]]:
         .groupby("rule")
         .agg(jobs=("seconds", "size"), seconds=("seconds", "sum"), longest=("seconds", "max"), memory=("memory", "max"))
     )
-    return table.sort_values("seconds", ascending=False).reset_index().to_dict("records")
+    rows = table.sort_values("seconds", ascending=False).reset_index().to_dict("records")
+    return [{str(key): value for key, value in row.items()} for row in rows]
 
 
 def versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ class Series(NamedTuple):
 
 
 def sparkline(values: Float[np.ndarray, " bins"], width: int = 140, height: int = 26) -> Markup:
-    """`values` as a filled outline from zero to their largest; at most one point per pixel (the largest of its bins)."""
+    """`values` as a filled outline from zero to their largest; at most a point per pixel (the largest of its bins)."""
     if not len(values):
         return Markup("")
     edges = np.linspace(0, len(values), min(width, len(values)) + 1).astype(int)
@@ -79,7 +79,7 @@ def line_chart(
     )
 
 
-def ticks(low: float, high: float, count: int = 4) -> list[float]:
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """About `count` round numbers from `low` to `high`."""
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))
@@ -98,7 +98,7 @@ def short(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _path(one: Series, across, down) -> str:  # type: ignore[no-untyped-def]
+def _path(one: Series, across: Callable[[float], float], down: Callable[[float], float]) -> str:
     pieces, pen = [], "M"
     for x, y in zip(one.x, one.y, strict=True):
         if math.isfinite(y):

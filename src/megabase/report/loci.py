@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-import pandas as pd  # noqa: E402
-from alphagenome.data import genome, track_data, transcript  # noqa: E402
-from alphagenome.visualization import plot_components  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from alphagenome.data import genome, track_data, transcript
+from alphagenome.visualization import plot_components
 
+_LABEL = 36
 _OBSERVED, _PREDICTED = "#5b6470", "#1f77b4"
-_STYLE = {"font.size": 9, "axes.edgecolor": "#888888", "svg.fonttype": "none"}
+_STYLE: dict[Any, Any] = {"font.size": 9, "axes.edgecolor": "#888888"}
 
 
 class Locus(NamedTuple):
@@ -39,7 +40,7 @@ def draw_loci(
     loci: int,
     tracks_per_locus: int,
 ) -> list[Locus]:
-    """The first `loci` windows that an evaluation kept of an organism (`loci.npz`), each with some tracks of every bundle."""
+    """The first `loci` windows that an evaluation kept of an organism (`loci.npz`), with tracks of every bundle."""
     places = json.loads(str(archive[f"{organism}/loci"]))[:loci]
     tracks = json.loads(str(archive[f"{organism}/tracks"]))
     drawn = []
@@ -51,9 +52,9 @@ def draw_loci(
                 (str(row["track"]), _map_picture(archive, f"{organism}/{rank}/CONTACT_MAPS", column))
                 for column, row in enumerate(tracks.get("CONTACT_MAPS", [])[:tracks_per_locus])
             ]
-            components: list[Any] = [
-                plot_components.TranscriptAnnotation(transcripts(genes, exons, interval), fig_height=0.8)
-            ]
+            components: list[Any] = []
+            if here := transcripts(genes, exons, interval):
+                components.append(plot_components.TranscriptAnnotation(here, fig_height=0.8))
             components += [_pair(archive, f"{organism}/{rank}", *which, interval) for which in shown]
             text = f"{place['chrom']}:{place['start']:,}-{place['end']:,}"
             drawn.append(Locus(text, _track_picture(components, interval), maps))
@@ -77,7 +78,8 @@ def transcripts(genes: pd.DataFrame, exons: pd.DataFrame, interval: genome.Inter
             genome.Interval(str(gene.chrom), int(start), int(end), str(gene.strand))
             for start, end in zip(rows["start"], rows["end"], strict=True)
         ]
-        info = {"gene_name": _plain(gene.gene_name or gene.gene_id)}
+        name = gene.gene_name if isinstance(gene.gene_name, str) and gene.gene_name else gene.gene_id
+        info = {"gene_name": _plain(str(name))}
         found.append(
             transcript.Transcript(exons=pieces, transcript_id=str(gene.gene_id), gene_id=str(gene.gene_id), info=info)
         )
@@ -85,7 +87,7 @@ def transcripts(genes: pd.DataFrame, exons: pd.DataFrame, interval: genome.Inter
 
 
 def _chosen(tracks: Mapping[str, list[dict[str, str]]], count: int) -> list[tuple[str, int, str]]:
-    """(bundle, column, label) of up to `count` tracks: one of each bundle before a second of any, in the bundles' order."""
+    """(bundle, column, label) of up to `count` tracks: one of each bundle before a second of any, in bundle order."""
     rounds = sorted((column, order) for order, rows in enumerate(tracks.values()) for column in range(len(rows)))
     names = list(tracks)
     chosen = sorted((order, column) for column, order in rounds[:count])
@@ -94,7 +96,8 @@ def _chosen(tracks: Mapping[str, list[dict[str, str]]], count: int) -> list[tupl
 
 def _label(bundle: str, row: Mapping[str, str]) -> str:
     strand = "" if row["strand"] == "." else f" ({row['strand']})"
-    return _plain(f"{bundle}\n{row['track']}{strand}")
+    text = f"{bundle}  {row['track']}{strand}"
+    return _plain(text if len(text) <= _LABEL else text[: _LABEL - 1] + "…")
 
 
 def _pair(
@@ -102,9 +105,7 @@ def _pair(
 ) -> plot_components.Tracks:
     """Observed above predicted, on one scale."""
     pair = [archive[f"{place}/{bundle}/{kind}"][:, column] for kind in ("observed", "predicted")]
-    metadata = pd.DataFrame(
-        {"name": ["observed", "predicted"], "strand": ".", "label": [f"{label}\nobserved", "predicted"]}
-    )
+    metadata = pd.DataFrame({"name": ["observed", "predicted"], "strand": ".", "label": [label, "predicted"]})
     values = np.maximum(np.stack(pair, axis=1), 0).astype(np.float32)
     data = track_data.TrackData(
         values, metadata=metadata, resolution=int(archive[f"{place}/{bundle}/bin"]), interval=interval
@@ -114,7 +115,7 @@ def _pair(
         filled=True,
         shared_y_scale=True,
         global_ylims=(0.0, max(float(values.max()), 1e-6)),
-        track_height=0.42,
+        track_height=0.5,
         ylabel_template="{label}",
         track_colors=[_OBSERVED, _PREDICTED],
         linewidth=0,
@@ -123,7 +124,7 @@ def _pair(
 
 def _track_picture(components: list[Any], interval: genome.Interval) -> str:
     figure = plot_components.plot(components, interval, fig_width=12, hspace=0.25, xlabel=f"{interval.chromosome} (bp)")
-    for axis in figure.axes[1:]:
+    for axis in figure.axes:
         axis.locator_params(axis="y", nbins=2)
         axis.yaxis.label.set_fontsize(8)
         axis.tick_params(axis="y", labelsize=7)

@@ -38,9 +38,9 @@ def write_report(
 ) -> None:
     """Writes one HTML file to `out`.
 
-    `config` is the run's merged config as plain values; a config with a `world` is marked as a demo. `manifests` has the
-    tables of files and of tracks by organism, `records` the store's block records, `leakage` the split reports, `metrics`
-    the training logs, `evaluations` the folders of tables and `models` those with `model.json`, all by model;
+    `config` is the run's merged config as plain values; a config with a `world` is marked as a demo. `manifests` has
+    the tables of files and of tracks by organism, `records` the store's block records, `leakage` the split reports;
+    `metrics` the training logs, `evaluations` the folders of tables and `models` those with `model.json`, by model;
     `references` the reference folders by organism, and `benchmarks` the folders of Snakemake's timing tables.
     """
     shown = ReportConfig(**(config.get("report") or {}))
