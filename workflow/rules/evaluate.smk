@@ -10,6 +10,7 @@ rule evaluate_model:
     output:
         tracks="<results>/evaluation/{model}/tracks.tsv",
         profiles="<results>/evaluation/{model}/profiles.tsv",
+        mean_profiles="<results>/evaluation/{model}/profiles.npz",
         loci="<results>/evaluation/{model}/loci.npz",
     log:
         "<results>/logs/{model}/evaluate_model.log",

@@ -31,7 +31,7 @@ from megabase.genome.reference import Reference
 from megabase.metrics.bootstrap import Pooled
 from megabase.metrics.moments import mean_absolute_error, mean_squared_error, moments, pearson
 from megabase.scoring.predict import Predictor
-from megabase.store.shards import Shards
+from megabase.store.reader import Shards
 
 logger = logging.getLogger(__name__)
 
