@@ -48,6 +48,7 @@ class Shards:
         self.organism_index: int = described["organism_index"]
         self.window_length: int = described["window"]
         self.max_shift: int = described["max_shift"]
+        self.assembly: str = described["assembly"]
         self.split_hash: str = described["split_hash"]
         """Names the division into splits: equal for all splits of one model."""
         self.store_digest: str = described["store_digest"]

@@ -1,0 +1,94 @@
+"""Weights that describe themselves: the arrays as safetensors, and beside them everything needed to use them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pydantic
+from flax import nnx
+
+import megabase
+from megabase.artifacts import atomic_path, file_sha256, write_json
+from megabase.errors import InputError
+from megabase.model.config import ModelConfig
+from megabase.model.network import AlphaGenome
+from megabase.model.spec import HeadSpec
+
+WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
+
+
+def export(directory: Path, model: AlphaGenome, description: Mapping[str, Any]) -> None:
+    """Writes the parameters and batch statistics, float32, and `description` with what rebuilds the model.
+
+    The same values give the same bytes. The description is written last: without it there is no model.
+    """
+    from safetensors.numpy import save_file
+
+    with atomic_path(directory / WEIGHTS) as partial:
+        save_file({name: np.ascontiguousarray(value) for name, value in _arrays(model).items()}, str(partial))
+    made = dict(description) | {
+        "megabase": megabase.__version__,
+        "network": dataclasses.asdict(model.config),
+        "heads": [dataclasses.asdict(spec) for spec in model.specs],
+        "rows": model.organisms,
+        "weights_sha256": file_sha256(directory / WEIGHTS),
+    }
+    write_json(directory / DESCRIPTION, made)
+
+
+def load(directory: str | Path) -> tuple[AlphaGenome, dict[str, Any]]:
+    """The model in a folder, ready for inference, and its description.
+
+    Raises InputError where the folder holds no model, its weights are not those described, or an array is missing,
+    extra or misshaped.
+    """
+    from safetensors.numpy import load_file
+
+    directory = Path(directory)
+    path = directory / WEIGHTS
+    try:
+        description = json.loads((directory / DESCRIPTION).read_text())
+        stored = load_file(str(path))
+    except FileNotFoundError as error:
+        raise InputError("no model here", where=error.filename or path, remedy="give the folder of a model") from None
+    except Exception as error:  # safetensors raises its own type
+        raise InputError(f"cannot be read: {error}", where=path, remedy="export the model again") from None
+    config = pydantic.TypeAdapter(ModelConfig).validate_python(description["network"])
+    specs = tuple(
+        HeadSpec(
+            spec["bundle"],
+            spec["tracks"],
+            tuple(tuple(row) for row in spec["means"]),
+            tuple(tuple(row) for row in spec["valid"]),
+        )
+        for spec in description["heads"]
+    )
+    shapes = nnx.eval_shape(lambda: AlphaGenome(config, specs, description["rows"], rngs=nnx.Rngs(0)))
+    expected = _arrays(shapes)
+    for name in sorted(expected.keys() | stored.keys()):
+        if name not in stored or name not in expected:
+            what = f"the array {name} is {'missing' if name not in stored else 'not part of the model'}"
+            raise InputError(what, where=path, remedy="export the model again")
+        if stored[name].shape != expected[name].shape:
+            what = f"the array {name} has shape {stored[name].shape}, the model {expected[name].shape}"
+            raise InputError(what, where=path, remedy="export the model again")
+    graph, state = nnx.split(shapes)
+    filled = jax.tree_util.tree_map_with_path(lambda place, _: jax.numpy.asarray(stored[_name(place)]), state)
+    return nnx.merge(graph, filled), description
+
+
+def _arrays(model: AlphaGenome) -> dict[str, Any]:
+    """Every array of the model by its place, such as `encoder.stem.kernel`."""
+    leaves = jax.tree_util.tree_leaves_with_path(nnx.state(model))
+    return {_name(place): leaf for place, leaf in leaves}
+
+
+def _name(place: tuple[Any, ...]) -> str:
+    parts = [str(getattr(part, "key", getattr(part, "name", getattr(part, "idx", "")))) for part in place]
+    return ".".join(part for part in parts if part not in ("value", ""))
