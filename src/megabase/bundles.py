@@ -40,7 +40,7 @@ class Bundle:
     resolutions: tuple[int, ...]
     """Resolutions of the head, in bp; a target at resolution r is the sum of the 1-bp signal over r bases."""
     total: float | None = None
-    """Every track (both strands of a pair together for RNA_SEQ) is scaled to this sum over the genome; None: left alone."""
+    """Every track (RNA_SEQ: both strands of a pair together) is scaled to this sum over the genome; None: as it is."""
     squash: float = 1.0
     """Exponent applied to targets before the soft clip in the loss."""
 

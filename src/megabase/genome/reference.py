@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ class Reference:
         self.assembly: str = record["assembly"]
         self.sizes: dict[str, int] = record["sizes"]
         """Chromosome lengths in bp, in order of the config."""
-        self._fasta = None
+        self._fasta: Any = None
 
     @staticmethod
     def open(folder: str | Path) -> Reference:
@@ -120,7 +121,7 @@ def _write_sequence(organism: Organism, path: Path) -> tuple[dict[str, int], pd.
 def _records(path: Path) -> Iterator[tuple[str, bytes]]:
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
-            name, lines = "", []
+            name, lines = "", list[bytes]()
             for line in file:
                 if line.startswith(b">"):
                     if name:
@@ -140,7 +141,7 @@ def _excluded(organism: Organism) -> pd.DataFrame:
     if not organism.excluded:
         return pd.DataFrame({"chrom": [], "start": [], "end": []})
     try:
-        table = pd.read_csv(organism.excluded, sep="\t", header=None, usecols=[0, 1, 2], comment="#")
+        table = pd.read_csv(organism.excluded, sep="\t", header=None, usecols=[0, 1, 2], comment="#", dtype={0: str})
     except (OSError, ValueError) as error:
         raise InputError(f"not a BED: {error}", where=organism.excluded, remedy="give chrom, start, end") from None
     table.columns = ["chrom", "start", "end"]

@@ -18,6 +18,13 @@ Skips = list[Float[Array, "B _ _"]]
 """Activations at 1, 2, 4, ..., 64 bp, handed from the encoder to the decoder."""
 
 
+def halve(x: Float[Array, "B S C"]) -> Float[Array, "B S/2 C"]:
+    """The larger of every two neighbours. As an elementwise maximum: the gradient of a reduction takes ten times as
+    long on a CPU."""
+    pairs = x.reshape(x.shape[0], x.shape[1] // 2, 2, -1)
+    return jnp.maximum(pairs[:, :, 0], pairs[:, :, 1])
+
+
 class Stem(nnx.Module):
     """From bases to channels at 1 bp."""
 
@@ -73,7 +80,7 @@ class Encoder(nnx.Module):
         for module in (self.stem, *self.stages):
             x = stage(self.remat, lambda module, x: module(x, train=train), module, x)
             skips.append(x)
-            x = jnp.max(x.reshape(x.shape[0], x.shape[1] // 2, 2, -1), axis=2)
+            x = halve(x)
         return x, skips
 
 

@@ -31,7 +31,7 @@ def export(directory: Path, model: AlphaGenome, description: Mapping[str, Any]) 
     from safetensors.numpy import save_file
 
     with atomic_path(directory / WEIGHTS) as partial:
-        save_file({name: np.ascontiguousarray(value) for name, value in _arrays(model).items()}, str(partial))
+        save_file({name: np.array(value, order="C") for name, value in _arrays(model).items()}, str(partial))
     made = dict(description) | {
         "megabase": megabase.__version__,
         "network": dataclasses.asdict(model.config),

@@ -52,7 +52,7 @@ def build_block(
 def _track(
     track_id: str, rows: Sequence[Row], slice: Path, signal: Path, genome: Genome, config: SignalConfig
 ) -> dict[str, Any]:
-    description = {name: rows[0][name] for name in ("bundle", "track", "strand", *METADATA)}
+    description: dict[str, Any] = {name: rows[0][name] for name in ("bundle", "track", "strand", *METADATA)}
     description |= {"track_id": track_id, "index": int(rows[0]["index"])}
     sources = list(_sources(rows))
     parameters = {

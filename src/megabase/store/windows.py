@@ -76,8 +76,7 @@ def _apart(held: list[Region], trained: list[Region], margin: int) -> list[Regio
     """The held-out windows that no training window, moved by up to `margin`, touches."""
     reach: dict[str, np.ndarray] = {}
     for chrom in {window.chrom for window in trained}:
-        spans = sorted((window.start - margin, window.end + margin) for window in trained if window.chrom == chrom)
-        reach[chrom] = np.array(spans)
+        reach[chrom] = np.array([(own.start - margin, own.end + margin) for own in trained if own.chrom == chrom])
     kept = []
     for window in held:
         spans = reach.get(window.chrom, np.empty((0, 2), int))

@@ -11,7 +11,7 @@ from megabase.settings import settings
 
 @settings
 class TrainingConfig:
-    """Everything that decides the weights, given data and model. Logging and checkpoint intervals are apart, in `LoopConfig`."""
+    """Everything that decides the weights, given data and model; logging and checkpoints are apart, in `LoopConfig`."""
 
     steps: Annotated[int, Field(ge=1)] = 15_000
     """Updates."""

@@ -1,0 +1,144 @@
+"""The source table and the manifest: every bad row says where it is and what to do."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from megabase.artifacts import file_sha256
+from megabase.errors import InputError
+from megabase.genome.config import Organism
+from megabase.portals.fetch import verified_file
+from megabase.portals.manifest import assemble_manifest, pin_block, read_table
+from megabase.portals.sources import block_files, block_tracks, read_sources, tracks_of
+
+HEADER = "bundle track strand file format reading pair assembly sha256 biosample".split()
+ROWS = [
+    ["RNA_SEQ", "rna", "+", "a.bw", "bigWig", "coverage", "b.bw", "made1", "", "liver"],
+    ["RNA_SEQ", "rna", "-", "b.bw", "bigWig", "coverage", "a.bw", "made1", "", "liver"],
+    ["DNASE", "open one", ".", "c.bam", "BAM", "cut_sites", "", "", "", "liver"],
+    ["DNASE", "open one", ".", "d.bam", "BAM", "cut_sites", "", "", "", "liver"],
+    ["DNASE", "open:two", ".", "e.bam", "BAM", "cut_sites", "", "", "", "lung"],
+]
+
+
+def table(folder: Path, rows: list[list[str]] = ROWS, header: list[str] = HEADER) -> Path:
+    path = folder / "sources.tsv"
+    path.write_text("# a comment\n" + "\n".join("\t".join(row) for row in [header, *rows]) + "\n")
+    return path
+
+
+def organism(folder: Path, **bundles: int) -> Organism:
+    return Organism(
+        index=0,
+        assembly="made1",
+        fasta="x",
+        annotation="x",
+        chromosomes=["chr1"],
+        sources=str(folder / "sources.tsv"),
+        source_root=str(folder),
+        bundles=bundles or {"RNA_SEQ": 2, "DNASE": 2},
+        folds=[{"train": ["chr1"], "valid": [], "test": []}],
+    )
+
+
+def test_rows_become_tracks_in_order(tmp_path: Path) -> None:
+    tracks = tracks_of(read_sources(table(tmp_path), tmp_path), "DNASE")
+    assert [(track.track_id, len(track.files)) for track in tracks] == [("open_one", 2), ("open_two", 1)]
+    assert [t.track_id for t in tracks_of(read_sources(table(tmp_path), tmp_path), "RNA_SEQ")] == [
+        "rna.plus",
+        "rna.minus",
+    ]
+
+
+def changed(row: int, column: str, value: str) -> list[list[str]]:
+    rows = [list(values) for values in ROWS]
+    rows[row][HEADER.index(column)] = value
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (changed(2, "bundle", "DNAse"), r"row 5: unknown bundle `DNAse`; choose from ATAC, CAGE"),
+        (changed(2, "strand", "x"), r"row 5: unknown strand `x`"),
+        (changed(2, "reading", "coverages"), r"row 5: unknown reading"),
+        (changed(0, "reading", "cut_sites"), r"row 3: `cut_sites` cannot be read from bigWig; it takes BAM"),
+        (changed(3, "file", "c.bam"), r"row 6: duplicate track: c\.bam is listed twice for open one"),
+        (changed(3, "biosample", "lung"), r"row 6: duplicate track: open one .* biosample `lung` here and `liver`"),
+        (changed(4, "track", "open-one"), r"row 7: duplicate track: open-one and open one are both open_one"),
+        ([ROWS[0][:5]], r"row 3: 5 fields, the header has 10"),
+        ([], "no rows"),
+    ],
+)
+def test_bad_rows_are_explained(tmp_path: Path, rows: list[list[str]], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        sources = read_sources(table(tmp_path, rows), tmp_path)
+        tracks_of(sources, "DNASE")
+
+
+def test_bad_headers_are_explained(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown column `bunble`; allowed: bundle"):
+        read_sources(table(tmp_path, [], ["bunble"]), tmp_path)
+    with pytest.raises(InputError, match="no column `reading`"):
+        read_sources(table(tmp_path, [], HEADER[:5]), tmp_path)
+
+
+def test_blocks_are_neighbours_and_counts_must_agree(tmp_path: Path) -> None:
+    table(tmp_path)
+    given = organism(tmp_path)
+    assert [track.track_id for track in block_tracks(given, "DNASE", 1, 1)] == ["open_two"]
+    assert block_files(given, "RNA_SEQ", 0, 64) == [str(tmp_path / "a.bw"), str(tmp_path / "b.bw")]
+    with pytest.raises(InputError, match="2 tracks of DNASE, the config says 3; set organisms"):
+        block_files(organism(tmp_path, DNASE=3), "DNASE", 0, 64)
+
+
+def test_a_slice_pins_every_file_and_keeps_its_time(tmp_path: Path) -> None:
+    table(tmp_path)
+    for name in "ab":
+        (tmp_path / f"{name}.bw").write_text(name)
+    out = tmp_path / "slice.tsv"
+    pin_block(organism(tmp_path), "RNA_SEQ", 0, 64, out)
+    first = read_table(out)[0]
+    assert (first["sha256"], first["pair_sha256"]) == tuple(file_sha256(tmp_path / f"{name}.bw") for name in "ab")
+    before = out.stat().st_mtime_ns
+    pin_block(organism(tmp_path), "RNA_SEQ", 0, 64, out)
+    assert out.stat().st_mtime_ns == before
+    assemble_manifest([out], tmp_path / "files.tsv", tmp_path / "tracks.tsv")
+    with open(tmp_path / "tracks.tsv") as file:
+        assert [row["track_id"] for row in csv.DictReader(file, delimiter="\t")] == ["rna.plus", "rna.minus"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (changed(0, "assembly", "hg19"), r"row 3: wrong assembly: a\.bw is hg19, the organism is made1"),
+        (changed(0, "sha256", "0" * 64), r"row 3: checksum mismatch: .*a\.bw has"),
+        (changed(0, "file", "z.bw"), r"row 3: .*z\.bw does not exist"),
+    ],
+)
+def test_files_that_cannot_be_pinned(tmp_path: Path, rows: list[list[str]], says: str) -> None:
+    table(tmp_path, rows)
+    for name in "ab":
+        (tmp_path / f"{name}.bw").write_text(name)
+    with pytest.raises(InputError, match=says):
+        pin_block(organism(tmp_path), "RNA_SEQ", 0, 64, tmp_path / "slice.tsv")
+    assert not (tmp_path / "slice.tsv").exists()
+
+
+def test_a_file_that_changed_since_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.bw"
+    file.write_text("one")
+    pinned = (3, file_sha256(file))
+    assert verified_file(file, *pinned, "slice row 1") == file
+    file.write_text("two")
+    with pytest.raises(InputError, match="slice row 1: checksum mismatch"):
+        verified_file(file, *pinned, "slice row 1")
+    file.write_text("three")
+    with pytest.raises(InputError, match="size mismatch"):
+        verified_file(file, *pinned, "slice row 1")
+    file.unlink()
+    with pytest.raises(InputError, match="is absent"):
+        verified_file(file, *pinned, "slice row 1")
