@@ -1,0 +1,101 @@
+"""A small store with known values, written by the real writer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pandas as pd
+import zarr
+
+from megabase.artifacts import write_json
+from megabase.genome.config import Fold, Organism
+from megabase.portals.sources import METADATA
+from megabase.store.config import ShardsConfig, StoreConfig
+from megabase.store.shards import write_shards
+from megabase.store.writer import write_block, write_frame
+
+SIZES = {"chr1": 30_000, "chr2": 21_001}
+TRACKS = {
+    "DNASE": [("open", ".", None)],
+    "CAGE": [("caps", "+", None), ("caps", "-", [["chr1", 1000, 9000], ["chr2", 0, 21_001]])],
+    "CHIP_TF": [("factor", ".", None)],
+    "CONTACT_MAPS": [("loops", ".", None)],
+}
+BINS = {"DNASE": 1, "CAGE": 1, "CHIP_TF": 16, "CONTACT_MAPS": 1000}
+CONFIG = ShardsConfig(window=4096, stride=2048, max_shift=100)
+FOLD = Fold(train=["chr1"], valid=["chr2:0-8192"], test=["chr2:8192-21001"])
+
+
+class SmallStore:
+    """Writes reference, signal and store under a folder; `truth` holds every value that went in."""
+
+    def __init__(self, folder: Path, seed: int = 0) -> None:
+        self.folder, draw = folder, np.random.default_rng(seed)
+        self.truth: dict[tuple[str, str, str], np.ndarray] = {}
+        reference = folder / "reference"
+        reference.mkdir(parents=True)
+        letters = {chrom: "".join(draw.choice(list("ACGT"), size)) for chrom, size in SIZES.items()}
+        letters["chr1"] = letters["chr1"][:5000] + "N" * 200 + letters["chr1"][5200:]
+        self.letters = letters
+        (reference / "genome.fa").write_text("".join(f">{c}\n{s}\n" for c, s in letters.items()))
+        write_json(reference / "reference.json", {"assembly": "made1", "sizes": SIZES, "sha256": {"fasta": str(seed)}})
+        rows = [("chr1", 5000, 5200, "gap"), ("chr1", 7000, 7300, "excluded")]
+        pd.DataFrame(rows, columns=["chrom", "start", "end", "reason"]).to_parquet(reference / "masks.parquet")
+        self.store, self.frame = folder / "store/made.zarr", folder / "store/made/frame.json"
+        write_frame(reference, self.store, self.frame, StoreConfig(chunk=1024, shard=4096))
+        self.records = [self.write_bundle(bundle, draw) for bundle in TRACKS]
+
+    def write_bundle(self, bundle: str, draw: np.random.Generator) -> Path:
+        """Signal files of a bundle as the signal stage leaves them, packed into the store."""
+        signal, tracks = self.folder / "signal" / bundle, []
+        for index, (track, strand, covered) in enumerate(TRACKS[bundle]):
+            track_id = track + {"+": ".plus", "-": ".minus", ".": ""}[strand]
+            group = zarr.open_group(str(signal / f"{track_id}.zarr"), mode="w")
+            for chrom, size in SIZES.items():
+                bins = -(-size // BINS[bundle])
+                if bundle == "CONTACT_MAPS":
+                    values = draw.normal(size=(bins, 8)).astype(np.float32)
+                    values[np.arange(bins)[:, None] + np.arange(8) >= bins] = np.nan
+                    values[3] = np.nan
+                    array = group.create_array(chrom, shape=values.shape, dtype="float32", chunks=values.shape)
+                    array[:] = values
+                else:
+                    cast = draw.gamma(0.3, 3, bins).astype(ml_dtypes.bfloat16)
+                    values = cast.astype(np.float64)
+                    array = group.create_array(chrom, shape=(bins,), dtype="uint16", chunks=(bins,))
+                    array[:] = cast.view(np.uint16)
+                self.truth[bundle, track_id, chrom] = values
+            tracks.append(
+                dict.fromkeys(METADATA, "")
+                | {"track_id": track_id, "index": index, "track": track, "strand": strand, "bin": BINS[bundle]}
+                | {"total": 1.0, "nonzero_mean": 2.0, "scale": [1.0], "covered": covered, "content": f"{bundle}{index}"}
+            )
+        given = self.folder / f"signal/{bundle}.0000.json"
+        write_json(given, {"bundle": bundle, "block": "0000", "tracks": tracks})
+        record = self.folder / f"store/made/{bundle}.0000.json"
+        write_block(given, signal, self.store, record, StoreConfig(chunk=1024, shard=4096))
+        return record
+
+    def shards(self, name: str = "fold_0", config: ShardsConfig = CONFIG, fold: Fold = FOLD) -> dict[str, Path]:
+        """Shards of a fold, by split."""
+        organism = Organism(
+            index=0,
+            assembly="made1",
+            fasta="x",
+            annotation="x",
+            chromosomes=list(SIZES),
+            sources="x",
+            bundles={bundle: len(tracks) for bundle, tracks in TRACKS.items()},
+            folds=[fold],
+        )
+        out = {split: self.folder / f"shards/made/{name}/{split}.zarr" for split in ("train", "valid", "test")}
+        report = self.folder / f"shards/made/{name}/leakage.json"
+        write_shards("made", organism, 0, self.store, self.records, self.frame, out, report, config)
+        return out
+
+    def leakage(self, name: str = "fold_0") -> dict:
+        """The leakage report."""
+        return json.loads((self.folder / f"shards/made/{name}/leakage.json").read_text())
