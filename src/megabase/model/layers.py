@@ -58,10 +58,11 @@ class RMSBatchNorm(nnx.Module):
         self.var_ema = nnx.BatchStat(draws.constant(1.0, channels))
 
     def __call__(self, x: Float[Array, "*positions C"], *, train: bool) -> Float[Array, "*positions C"]:
-        mean_square = self.var_ema[...]
+        running = mean_square = self.var_ema[...]
         if train:
             mean_square = jnp.mean(jnp.square(x.astype(jnp.float32)), axis=range(x.ndim - 1))
-            self.var_ema[...] = lax.stop_gradient(EMA_DECAY * self.var_ema[...] + (1.0 - EMA_DECAY) * mean_square)
+            moved = EMA_DECAY * running + (1.0 - EMA_DECAY) * mean_square
+            self.var_ema.set_value(lax.stop_gradient(moved))
         factor = self.scale[...] * lax.rsqrt(mean_square + EPSILON)
         return x * factor.astype(x.dtype) + self.offset[...].astype(x.dtype)
 

@@ -1,0 +1,147 @@
+"""Losses equal the published implementation's, and what is masked changes neither loss nor gradient."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from megabase.model.spec import HeadSpec
+from megabase.training.config import TrainingConfig
+from megabase.training.losses import contact_loss, masked_mean, multinomial, poisson, total_loss
+from megabase.training.optimizer import decayed, optimizer, schedule
+
+
+@pytest.fixture(scope="module")
+def parity(shared: Path):
+    """The rule for inputs and the expected values."""
+    folder = shared / "parity"
+    sys.path.insert(0, str(folder))
+    try:
+        spec = importlib.util.spec_from_file_location("parity_inputs", folder / "inputs.py")
+        assert spec is not None and spec.loader is not None
+        inputs = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(inputs)
+    finally:
+        sys.path.remove(str(folder))
+    return inputs, np.load(folder / "expected.npz")
+
+
+def test_building_blocks_equal_the_expected_values(parity) -> None:
+    inputs, expected = parity
+    predicted, target = inputs.pred("fn", (2, 1024, 7)), inputs.target("fn", (2, 1024, 7))
+    mask = np.broadcast_to(inputs.mask("fn", (2, 1, 7)), predicted.shape)
+    assert np.allclose(poisson(target, predicted, mask), expected["vec/loss/poisson"], rtol=1e-5)
+    assert np.allclose(masked_mean(target, mask), expected["vec/loss/safe_masked_mean"], rtol=1e-5)
+    whole = multinomial(target, predicted, mask, 1024)
+    assert np.allclose(whole, expected["vec/loss/multinomial_1024/loss"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("bundle", ["ATAC", "RNA_SEQ"])
+def test_heads_equal_the_expected_values(parity, bundle: str) -> None:
+    inputs, expected = parity
+    head, shape = bundle.lower(), (2, 131_072, 8)
+    names = [
+        f"vec/head/{head}/{what}/{who}"
+        for what in ("track_means", "padding")
+        for who in ("HOMO_SAPIENS", "MUS_MUSCULUS")
+    ]
+    human, mouse, human_padding, mouse_padding = (expected[name] for name in names)
+    means = np.nan_to_num(np.stack([human, mouse]), nan=1.0)
+    padding = np.stack([human_padding, mouse_padding]).astype(bool)
+    spec = HeadSpec(bundle, 8, tuple(map(tuple, means.tolist())), tuple(map(tuple, (~padding).tolist())))
+    predictions = {
+        "scaled_predictions_1bp": inputs.pred(f"{head}/1", shape),
+        "scaled_predictions_128bp": inputs.pred(f"{head}/128", (2, 1024, 8)),
+    }
+    targets, masks = {head: inputs.target(head, shape)}, {head: np.ones((2, 131_072, 1), bool)}
+    loss, _ = total_loss({head: predictions}, np.array([0, 1]), targets, masks, (spec,), TrainingConfig())
+    if np.allclose(padding, False):
+        pytest.fail("the vectors should hold padding")
+    assert np.allclose(loss, expected[f"vec/head/{head}/nanfix/loss"], rtol=2e-4)
+
+
+def test_contact_maps_equal_the_expected_value(parity) -> None:
+    inputs, expected = parity
+    shape = (2, 16, 16, 28)
+    target = inputs.normal("contact", shape)
+    target = np.where(inputs.rng("mask/contact_nan").random(shape) < 0.05, np.nan, target)
+    # All 28 human tracks are real, the first 8 of mouse.
+    mask = np.ones((2, 16, 28), bool)
+    mask[1, :, 8:] = False
+    loss = contact_loss(target, inputs.normal("contact_pred", shape), mask)
+    assert np.allclose(loss, expected["vec/head/contact_maps/loss"], rtol=1e-5)
+
+
+SPECS = (HeadSpec("CAGE", 2, ((1.0, 2.0),), ((True, True),)), HeadSpec("CONTACT_MAPS", 1, ((1.0,),), ((True,),)))
+
+
+def losses_of(predictions, targets, masks):
+    return total_loss(predictions, jnp.zeros(1, int), targets, masks, SPECS, TrainingConfig(multinomial_window=1024))[0]
+
+
+def inputs_of(seed: int = 0):
+    draw = np.random.default_rng(seed)
+    predictions = {
+        "cage": {
+            "scaled_predictions_1bp": draw.random((1, 4096, 2)).astype(np.float32) + 0.1,
+            "scaled_predictions_128bp": draw.random((1, 32, 2)).astype(np.float32) + 0.1,
+        },
+        "contact_maps": {"predictions": draw.normal(size=(1, 2, 2, 1)).astype(np.float32)},
+    }
+    targets = {
+        "cage": draw.poisson(1.0, (1, 4096, 2)).astype(np.float32),
+        "contact_maps": draw.normal(size=(1, 2, 2, 1)).astype(np.float32),
+    }
+    masks = {"cage": np.ones((1, 4096, 2), bool), "contact_maps": np.ones((1, 2, 1), bool)}
+    masks["cage"][:, 1000:1700] = False
+    masks["contact_maps"][:, 1] = False
+    return predictions, targets, masks
+
+
+def test_positions_without_data_change_no_loss_and_no_gradient() -> None:
+    predictions, targets, masks = inputs_of()
+    value, gradients = jax.value_and_grad(losses_of)(predictions, targets, masks)
+    for filling in (1e6, np.nan):
+        other = {head: target.copy() for head, target in targets.items()}
+        other["cage"][:, 1000:1700] = filling
+        other["contact_maps"][:, 1] = filling
+        other["contact_maps"][:, :, 1] = filling
+        same_value, same_gradients = jax.value_and_grad(losses_of)(predictions, other, masks)
+        assert same_value == value
+        assert jax.tree.all(jax.tree.map(lambda a, b: bool(jnp.array_equal(a, b)), gradients, same_gradients))
+    assert not gradients["cage"]["scaled_predictions_1bp"][:, 1000:1700].any()
+    assert gradients["cage"]["scaled_predictions_1bp"][:, :1000].any()
+
+
+def test_nothing_known_is_no_loss() -> None:
+    predictions, targets, masks = inputs_of()
+    nothing = {head: np.zeros_like(mask) for head, mask in masks.items()}
+    value, gradients = jax.value_and_grad(losses_of)(predictions, targets, nothing)
+    assert value == 0 and not any(leaf.any() for leaf in jax.tree.leaves(gradients))
+
+
+def test_head_weights_multiply() -> None:
+    predictions, targets, masks = inputs_of()
+    config = TrainingConfig(head_weights={"cage": 0.0, "contact_maps": 3.0})
+    loss, parts = total_loss(predictions, jnp.zeros(1, int), targets, masks, SPECS, config)
+    assert np.allclose(loss, 3 * parts["contact_maps"]) and parts["cage"] > 0
+
+
+def test_the_schedule_and_what_decays() -> None:
+    rate = schedule(TrainingConfig())
+    assert rate(0) == 0 and np.allclose(rate(2_500), 0.002) and np.allclose(rate(5_000), 0.004)
+    assert np.allclose(rate(10_000), 0.002, rtol=1e-3) and np.allclose(rate(15_000), 0, atol=1e-9)
+    parameters = {"conv": {"kernel": jnp.ones((5, 4, 8)), "bias": jnp.ones(8)}, "organism": jnp.ones((2, 8))}
+    assert decayed(parameters) == {"conv": {"kernel": True, "bias": False}, "organism": False}
+    config = TrainingConfig(steps=10, warmup=0, learning_rate=0.1, weight_decay=0.5)
+    update = optimizer(config)
+    updates, _ = update.update(jax.tree.map(jnp.zeros_like, parameters), update.init(parameters), parameters)
+    after = optax.apply_updates(parameters, updates)
+    assert np.allclose(after["conv"]["kernel"], 1 - 0.1 * 0.5) and np.allclose(after["organism"], 1)

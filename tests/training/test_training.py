@@ -1,0 +1,153 @@
+"""Training can be killed anywhere: the next run goes on and ends in the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_run import run
+from small_store import SmallStore
+
+from megabase.errors import InputError
+from megabase.model.weights import load
+from megabase.scoring.predict import Predictor
+from megabase.store.reader import Shards
+
+WEIGHTS = "weights.safetensors"
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return SmallStore(tmp_path_factory.mktemp("store")).shards()["train"].parent
+
+
+@pytest.fixture(scope="module")
+def unbroken(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of a run that nothing stopped."""
+    return run(shards, tmp_path_factory.mktemp("unbroken"))
+
+
+def start(shards: Path, out: Path, **environment: str) -> subprocess.Popen[str]:
+    program = [sys.executable, str(Path(__file__).with_name("small_run.py")), str(shards), str(out)]
+    return subprocess.Popen(program, env=os.environ | environment, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(out: Path, pattern: str, child: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 240
+    while not any(out.glob(pattern)):
+        assert time.monotonic() < deadline and child.poll() is None
+        time.sleep(0.005)
+
+
+def test_weights_describe_themselves(unbroken: Path, shards: Path) -> None:
+    _, described = load(unbroken)
+    own = Shards.open(shards / "train.zarr")
+    assert described["split_hashes"] == {"made": own.split_hash}
+    assert described["store_digests"] == {"made": own.store_digest}
+    assert [row["track_id"] for row in described["tracks"]["made"]["CAGE"]] == ["caps.plus", "caps.minus"]
+    lines = [json.loads(line) for line in (unbroken.parent / "logs/metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == list(range(1, 9))
+    assert any("valid" in line for line in lines)
+
+
+def test_sigkill_costs_only_the_steps_since_a_checkpoint(shards: Path, unbroken: Path, tmp_path: Path) -> None:
+    child = start(shards, tmp_path)
+    wait_for(tmp_path, "checkpoints/*/4.json", child)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert not (tmp_path / "model/model.json").exists()
+    again = run(shards, tmp_path)
+    assert (again / WEIGHTS).read_bytes() == (unbroken / WEIGHTS).read_bytes()
+    steps = [json.loads(line)["step"] for line in (tmp_path / "logs/metrics.jsonl").read_text().splitlines()]
+    trained = [
+        step
+        for step, line in zip(steps, (tmp_path / "logs/metrics.jsonl").read_text().splitlines(), strict=True)
+        if '"loss"' in line and '"valid"' not in line
+    ]
+    assert trained == sorted(set(trained))
+
+
+def test_sigterm_saves_and_says_so(shards: Path, unbroken: Path, tmp_path: Path) -> None:
+    child = start(shards, tmp_path)
+    wait_for(tmp_path, "checkpoints/*/2.json", child)
+    child.send_signal(signal.SIGTERM)
+    assert child.stderr is not None
+    said = child.stderr.read()
+    assert child.wait() != 0 and "training stopped by a signal after step" in said and "Traceback" not in said
+    again = run(shards, tmp_path)
+    assert (again / WEIGHTS).read_bytes() == (unbroken / WEIGHTS).read_bytes()
+
+
+def test_a_broken_checkpoint_is_passed_over(shards: Path, unbroken: Path, tmp_path: Path) -> None:
+    run(shards, tmp_path, loop={"keep": 3})
+    folder = next((tmp_path / "checkpoints").iterdir())
+    (tmp_path / "model/model.json").unlink()
+    newest = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: int(path.name))[-1]
+    largest = max((path for path in newest.rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    largest.write_bytes(b"\0" * largest.stat().st_size)
+    again = run(shards, tmp_path, loop={"keep": 3})
+    assert (again / WEIGHTS).read_bytes() == (unbroken / WEIGHTS).read_bytes()
+
+
+def test_another_recipe_does_not_resume_this_one(shards: Path, unbroken: Path, tmp_path: Path) -> None:
+    other = run(shards, tmp_path, recipe={"seed": 4})
+    run(shards, tmp_path)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+    assert (tmp_path / "model" / WEIGHTS).read_bytes() == (unbroken / WEIGHTS).read_bytes()
+    assert other.exists()
+
+
+def test_a_loss_that_is_no_number_stops_and_is_remembered(shards: Path, tmp_path: Path) -> None:
+    for _ in range(2):  # The second try reads the record of the first.
+        with pytest.raises(InputError, match=r"diverged\.json: the loss of .* is not a number at step \d+, on .*chr1"):
+            run(shards, tmp_path, recipe={"learning_rate": 1e30, "warmup": 0})
+    assert not (tmp_path / "model/model.json").exists()
+
+
+def test_eight_devices_learn_what_one_learns(shards: Path, unbroken: Path, tmp_path: Path) -> None:
+    child = start(shards, tmp_path, XLA_FLAGS="--xla_force_host_platform_device_count=8")
+    assert child.wait() == 0
+    losses = [
+        [line["loss"] for line in map(json.loads, path.read_text().splitlines()) if "loss" in line]
+        for path in (unbroken.parent / "logs/metrics.jsonl", tmp_path / "logs/metrics.jsonl")
+    ]
+    assert np.allclose(losses[0], losses[1], rtol=2e-3)
+
+
+def test_exported_weights_are_checked(unbroken: Path, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    arrays = load_file(str(unbroken / WEIGHTS))
+    (tmp_path / "model.json").write_bytes((unbroken / "model.json").read_bytes())
+    name = next(iter(sorted(arrays)))
+    save_file({key: value for key, value in arrays.items() if key != name}, str(tmp_path / WEIGHTS))
+    with pytest.raises(InputError, match=f"the array {name} is missing"):
+        load(tmp_path)
+    save_file(arrays | {"extra": np.zeros(1)}, str(tmp_path / WEIGHTS))
+    with pytest.raises(InputError, match="the array extra is not part of the model"):
+        load(tmp_path)
+    save_file(arrays | {name: np.zeros((1, 2, 3, 4, 5))}, str(tmp_path / WEIGHTS))
+    with pytest.raises(InputError, match=r"has shape \(1, 2, 3, 4, 5\), the model"):
+        load(tmp_path)
+
+
+def test_averaged_predictions_know_no_strand(unbroken: Path, shards: Path) -> None:
+    predictor = Predictor.load(unbroken)
+    own = Shards.open(shards / "test.zarr")
+    forward, turned = own.read(0), own.read(0, reverse_complement=True)
+    here = predictor.predict(forward.sequence[None], "made")
+    there = predictor.predict(turned.sequence[None], "made")
+    assert set(here) == {"dnase", "cage", "chip_tf", "contact_maps"}
+    assert here["cage"][1].shape == (1, 4096, 2) and here["chip_tf"][128].shape == (1, 32, 1)
+    assert np.allclose(here["cage"][1], there["cage"][1][:, ::-1, ::-1], rtol=1e-3)
+    assert np.allclose(here["dnase"][1][:, 2:], there["dnase"][1][:, ::-1][:, 1:-1], rtol=1e-3)
+    assert np.allclose(here["contact_maps"][2048], there["contact_maps"][2048][:, ::-1, ::-1], atol=1e-5)
+    with pytest.raises(InputError, match="knows no organism `cow`; choose from made"):
+        predictor.predict(forward.sequence[None], "cow")
