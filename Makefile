@@ -46,7 +46,7 @@ check: setup ## Formatting, types and workflow lint
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet . || { echo 'not formatted: run `.venv/bin/ruff format .`' >&2; exit 1; }
 	$(call say,'snakefmt')
-	@$(BIN)/snakefmt --check Snakefile workflow
+	@$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(call say,'mypy')
 	@$(BIN)/mypy --no-error-summary
 	$(call say,'snakemake --lint')
@@ -78,7 +78,7 @@ generate: setup ## Rewrites what is generated: config schema, tables of config/R
 	@$(BIN)/python -m megabase.repository.generate
 
 format: setup ## Formats Python and Snakemake code
-	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix . && $(BIN)/snakefmt --quiet Snakefile workflow
+	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix . && $(BIN)/snakefmt --quiet Snakefile workflow/rules
 
 lock: $(UV) ## Resolves pyproject.toml into requirements.lock (newest versions: LOCK=--upgrade) and envs/
 	@$(UV) pip compile -q --universal --all-extras --generate-hashes --no-emit-index-url \

@@ -15,7 +15,7 @@ from megabase.errors import InputError
 def logged(path: str | Path) -> Iterator[None]:
     """Runs a step with its log in `path` and on stderr; an `InputError` becomes one line and exit status 1."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    handlers = [logging.StreamHandler(sys.stderr), logging.FileHandler(path, mode="w")]
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr), logging.FileHandler(path, mode="w")]
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers, force=True
     )

@@ -14,7 +14,7 @@ from megabase.portals.fetch import verified_file
 from megabase.portals.manifest import assemble_manifest, pin_block, read_table
 from megabase.portals.sources import block_files, block_tracks, read_sources, tracks_of
 
-HEADER = "bundle track strand file format reading pair assembly sha256 biosample".split()
+HEADER = ["bundle", "track", "strand", "file", "format", "reading", "pair", "assembly", "sha256", "biosample"]
 ROWS = [
     ["RNA_SEQ", "rna", "+", "a.bw", "bigWig", "coverage", "b.bw", "made1", "", "liver"],
     ["RNA_SEQ", "rna", "-", "b.bw", "bigWig", "coverage", "a.bw", "made1", "", "liver"],

@@ -23,7 +23,7 @@ from megabase.portals.manifest import pin_block
 from megabase.signal.build import build_block
 from megabase.signal.config import SignalConfig
 
-COLUMNS = "bundle track strand file format reading pair control sign covered".split()
+COLUMNS = ["bundle", "track", "strand", "file", "format", "reading", "pair", "control", "sign", "covered"]
 
 
 def made(folder: Path, rows: list[list[str]], **given: object) -> Organism:

@@ -17,11 +17,13 @@ def or_exit(function, *arguments):
 
 
 settings = or_exit(parse_config, config, workflow.configfiles)
+DATASET = f"{settings.data}/{settings.dataset}"
+RESULTS = f"{settings.results}/{settings.run}"
 
 
 pathvars:
-    dataset=f"{settings.data}/{settings.dataset}",
-    results=f"{settings.results}/{settings.run}",
+    dataset=DATASET,
+    results=RESULTS,
 
 
 wildcard_constraints:

@@ -16,14 +16,14 @@ rule evaluate_model:
         "<results>/logs/{model}/evaluate_model.log",
     benchmark:
         "<results>/benchmarks/{model}.evaluate_model.tsv"
-    params:
-        evaluation=plain(settings.evaluation),
-        version=version("evaluation"),
+    conda:
+        "../../envs/evaluate.yaml"
     threads: workflow.cores
     resources:
         mem_mb=4000,
-    conda:
-        "../../envs/evaluate.yaml"
+    params:
+        evaluation=plain(settings.evaluation),
+        version=version("evaluation"),
     script:
         "../scripts/evaluate_model.py"
 
@@ -36,9 +36,9 @@ rule summarise:
         summary="<results>/evaluation/summary.tsv",
     log:
         "<results>/logs/summarise.log",
-    params:
-        version=version("evaluation"),
     conda:
         "../../envs/evaluate.yaml"
+    params:
+        version=version("evaluation"),
     script:
         "../scripts/summarise.py"

@@ -8,14 +8,14 @@ rule pin_block:
         slice="<dataset>/manifest/blocks/{organism}.{bundle}.{block}.tsv",
     log:
         "<dataset>/logs/{organism}.{bundle}.{block}.pin_block.log",
+    conda:
+        "../../envs/data.yaml"
     params:
         rows=rows_of_block,
         organism=organism_keys("assembly", "source_root"),
         tracks=lambda wildcards: settings.organisms[wildcards.organism].bundles[wildcards.bundle],
         block_tracks=settings.store.block_tracks,
         version=version("portals"),
-    conda:
-        "../../envs/data.yaml"
     script:
         "../scripts/pin_block.py"
 
@@ -29,9 +29,9 @@ rule assemble_manifest:
         tracks="<dataset>/manifest/{organism}.tracks.tsv",
     log:
         "<dataset>/logs/{organism}.assemble_manifest.log",
-    params:
-        version=version("portals"),
     conda:
         "../../envs/data.yaml"
+    params:
+        version=version("portals"),
     script:
         "../scripts/assemble_manifest.py"

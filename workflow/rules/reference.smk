@@ -9,10 +9,10 @@ rule build_reference:
         reference=directory("<dataset>/reference/{organism}"),
     log:
         "<dataset>/logs/{organism}.build_reference.log",
+    conda:
+        "../../envs/data.yaml"
     params:
         organism=organism_keys("assembly", "chromosomes", "aliases"),
         version=version("genome"),
-    conda:
-        "../../envs/data.yaml"
     script:
         "../scripts/build_reference.py"

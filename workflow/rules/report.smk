@@ -17,9 +17,9 @@ rule write_report:
         ),
     log:
         "<results>/logs/write_report.log",
-    params:
-        shown=plain(settings.report),
     conda:
         "../../envs/report.yaml"
+    params:
+        shown=plain(settings.report),
     script:
         "../scripts/write_report.py"

@@ -11,12 +11,12 @@ rule write_shards:
         leakage="<dataset>/shards/{organism}/{model}/leakage.json",
     log:
         "<dataset>/logs/{organism}.{model}.write_shards.log",
+    conda:
+        "../../envs/data.yaml"
     params:
-        store="<dataset>/store/{organism}.zarr",
+        store=f"{DATASET}/store/{{organism}}.zarr",
         fold=fold_of_model,
         shards=plain(settings.shards),
         version=version("store"),
-    conda:
-        "../../envs/data.yaml"
     script:
         "../scripts/write_shards.py"

@@ -10,14 +10,14 @@ rule build_signal:
         "<dataset>/logs/{organism}.{bundle}.{block}.build_signal.log",
     benchmark:
         "<dataset>/benchmarks/{organism}.{bundle}.{block}.build_signal.tsv"
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
     params:
-        tracks="<dataset>/signal/{organism}/{bundle}",
+        tracks=f"{DATASET}/signal/{{organism}}/{{bundle}}",
         organism=organism_keys("assembly", "aliases"),
         signal=plain(settings.signal),
         version=version("signal"),
-    resources:
-        mem_mb=2000,
-    conda:
-        "../../envs/data.yaml"
     script:
         "../scripts/build_signal.py"

@@ -7,12 +7,12 @@ rule store_frame:
         record="<dataset>/store/{organism}/frame.json",
     log:
         "<dataset>/logs/{organism}.store_frame.log",
-    params:
-        store="<dataset>/store/{organism}.zarr",
-        layout=plain(settings.store),
-        version=version("store"),
     conda:
         "../../envs/data.yaml"
+    params:
+        store=f"{DATASET}/store/{{organism}}.zarr",
+        layout=plain(settings.store),
+        version=version("store"),
     script:
         "../scripts/store_frame.py"
 
@@ -28,14 +28,14 @@ rule store_block:
         "<dataset>/logs/{organism}.{bundle}.{block}.store_block.log",
     benchmark:
         "<dataset>/benchmarks/{organism}.{bundle}.{block}.store_block.tsv"
-    params:
-        store="<dataset>/store/{organism}.zarr",
-        tracks="<dataset>/signal/{organism}/{bundle}",
-        layout=plain(settings.store),
-        version=version("store"),
-    resources:
-        mem_mb=2000,
     conda:
         "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        store=f"{DATASET}/store/{{organism}}.zarr",
+        tracks=f"{DATASET}/signal/{{organism}}/{{bundle}}",
+        layout=plain(settings.store),
+        version=version("store"),
     script:
         "../scripts/store_block.py"

@@ -10,18 +10,18 @@ rule train_model:
         "<results>/logs/{model}/train_model.log",
     benchmark:
         "<results>/benchmarks/{model}.train_model.tsv"
+    retries: 1
+    conda:
+        "../../envs/train.yaml"
+    threads: workflow.cores
+    resources:
+        mem_mb=4000,
     params:
-        checkpoints="<results>/checkpoints/{model}",
-        logs="<results>/logs/{model}",
+        checkpoints=f"{RESULTS}/checkpoints/{{model}}",
+        logs=f"{RESULTS}/logs/{{model}}",
         trained=lambda wildcards: plain(settings.models[wildcards.model]),
         recipe=lambda wildcards: plain(settings.recipe(wildcards.model)),
         network=plain(settings.model),
         version=version("training"),
-    threads: workflow.cores
-    resources:
-        mem_mb=4000,
-    retries: 1
-    conda:
-        "../../envs/train.yaml"
     script:
         "../scripts/train_model.py"

@@ -10,10 +10,10 @@ if settings.world:
             truth=[directory(organism.truth) for organism in settings.organisms.values() if organism.truth],
         log:
             "<dataset>/logs/simulate_world.log",
+        conda:
+            "../../envs/data.yaml"
         params:
             world=plain(settings.world),
             version=version("simulate"),
-        conda:
-            "../../envs/data.yaml"
         script:
             "../scripts/simulate_world.py"

@@ -33,10 +33,15 @@ _MOST = 500
 class Predicts(Protocol):
     """What is needed of `megabase.scoring.predict.Predictor`."""
 
-    tracks: Mapping[str, Mapping[str, pd.DataFrame]]
-    """Track table (with `track_id` and metadata) by organism and bundle."""
-    window_length: int
-    """Length of the training windows, in bp."""
+    @property
+    def tracks(self) -> Mapping[str, Mapping[str, pd.DataFrame]]:
+        """Track table (with `track_id` and metadata) by organism and bundle."""
+        ...
+
+    @property
+    def window_length(self) -> int:
+        """Length of the training windows, in bp."""
+        ...
 
     def predict(
         self, codes: UInt8[np.ndarray, "B S"], organism: str
@@ -48,7 +53,10 @@ class Predicts(Protocol):
 class Sequences(Protocol):
     """What is needed of `megabase.genome.reference.Reference`."""
 
-    sizes: Mapping[str, int]
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Chromosome lengths, in bp."""
+        ...
 
     def codes(self, chrom: str, start: int, end: int) -> UInt8[np.ndarray, " bases"]:
         """Base codes of [start, end), 4 beyond the chromosome's ends."""

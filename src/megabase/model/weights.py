@@ -59,6 +59,10 @@ def load(directory: str | Path) -> tuple[AlphaGenome, dict[str, Any]]:
         raise InputError("no model here", where=error.filename or path, remedy="give the folder of a model") from None
     except Exception as error:  # safetensors raises its own type
         raise InputError(f"cannot be read: {error}", where=path, remedy="export the model again") from None
+    for key in ("network", "heads", "rows", "weights_sha256"):
+        if key not in description:
+            remedy = "export the model again"
+            raise InputError(f"the key `{key}` is missing", where=directory / DESCRIPTION, remedy=remedy)
     config = pydantic.TypeAdapter(ModelConfig).validate_python(description["network"])
     specs = tuple(
         HeadSpec(
@@ -78,6 +82,9 @@ def load(directory: str | Path) -> tuple[AlphaGenome, dict[str, Any]]:
         if stored[name].shape != expected[name].shape:
             what = f"the array {name} has shape {stored[name].shape}, the model {expected[name].shape}"
             raise InputError(what, where=path, remedy="export the model again")
+    if file_sha256(path) != description["weights_sha256"]:
+        what = f"not the weights that {DESCRIPTION} describes: their checksums differ"
+        raise InputError(what, where=path, remedy="export the model again")
     graph, state = nnx.split(shapes)
     filled = jax.tree_util.tree_map_with_path(lambda place, _: jax.numpy.asarray(stored[_name(place)]), state)
     return nnx.merge(graph, filled), description

@@ -142,8 +142,8 @@ def tracks_of(sources: Iterable[SourceFile], bundle: str) -> list[Track]:
             for column, value in metadata.items():
                 if getattr(other, column) != value:
                     raise InputError(
-                        f"duplicate track: {name} ({strand}) has {column} `{getattr(other, column)}` here and `{value}` "
-                        f"in {files[0].where}",
+                        f"duplicate track: {name} ({strand}) has {column} `{getattr(other, column)}` here "
+                        f"and `{value}` in {files[0].where}",
                         where=other.where,
                         remedy="give replicates the same values, or the track another name",
                     )

@@ -117,7 +117,7 @@ class Batches:
 
 
 def prefetched(batches: Callable[[int], Batch], start: int, stop: int, ahead: int) -> Iterator[tuple[int, Batch]]:
-    """(step, batch) for steps [start, stop) in order, up to `ahead` of them prepared by a thread; its errors come here."""
+    """(step, batch) for steps [start, stop) in order, up to `ahead` prepared by a thread; its errors come out here."""
     if ahead == 0:
         yield from ((step, batches(step)) for step in range(start, stop))
         return

@@ -46,7 +46,7 @@ def on_mesh(batch: Batch, mesh: Mesh) -> PyTree:
     """The batch on the mesh's devices: rows over `data`, positions over `sequence` where they divide."""
 
     def placed(array: np.ndarray) -> Array:
-        over = ["data"] if array.shape[0] % mesh.shape["data"] == 0 else [None]
+        over: list[str | None] = ["data"] if array.shape[0] % mesh.shape["data"] == 0 else [None]
         if array.ndim > 1 and array.shape[1] % mesh.shape["sequence"] == 0:
             over.append("sequence")
         return jax.device_put(array, NamedSharding(mesh, PartitionSpec(*over)))
@@ -64,7 +64,8 @@ class Trainer:
 
     def __init__(self, model: AlphaGenome, config: TrainingConfig, mesh: Mesh) -> None:
         self.config, self.mesh, self.heads = config, mesh, model.specs
-        self.graph, parameters, statistics, self.rest = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
+        parts: Any = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
+        self.graph, parameters, statistics, self.rest = parts
         self._optimizer = optimizer(config)
         self._schedule = schedule(config)
         everywhere = NamedSharding(mesh, PartitionSpec())
