@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from megabase.errors import InputError
+from megabase.genome.bedtools import find_bedtools
 from megabase.genome.config import Organism
 from megabase.genome.reference import Reference, build_reference
 from megabase.genome.regions import Region, parse_region
@@ -74,8 +77,82 @@ def test_a_truncated_sequence_is_one_line(tmp_path: Path) -> None:
         build_reference(organism(tmp_path, fasta=str(tmp_path / "cut.fa.gz")), tmp_path / "reference")
 
 
+FASTA, ANNOTATION, EXCLUDED = "genome.fa", "genes.gtf", "excluded.bed"
+EXON = "1\tx\texon\t{}\t{}\t.\t+\t.\t{}\n"
+
+
 @pytest.mark.parametrize(
-    ("text", "says"), [("chr9", "choose from chr1"), ("chr1:5-500", "0-100"), ("a b", "not a region")]
+    ("name", "text", "says"),
+    [
+        (FASTA, ">1\nACGT\n>chr1\nAC\n", "chr1 is there twice"),
+        (FASTA, ">1\n>2\nACGT\n", "chr1 is empty"),
+        (FASTA, "<html>\n", "line 1: not a FASTA"),
+        (FASTA, ">\nACGT\n", "line 1: not a FASTA"),
+        (ANNOTATION, EXON.format(11, 20, "Parent=a"), "line 1: no gene_id; give a GTF"),
+        (ANNOTATION, EXON.format(11, 101, 'gene_id "a";'), "line 1: exon ends at 101, chr1 has 100 bases"),
+        (EXCLUDED, "# x\nchrom\tstart\tend\n", "line 2: not a BED row"),
+        (EXCLUDED, "1\t30\t20\n", "line 1: 1:30-20 is not within 0-100"),
+        (EXCLUDED, "1\t30\t101\n", "line 1: 1:30-101 is not within 0-100; use the exclusion list of"),
+    ],
+)
+def test_files_of_another_kind_or_assembly(tmp_path: Path, name: str, text: str, says: str) -> None:
+    given = organism(tmp_path)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=rf"{name}.*{says}"):
+        build_reference(given, tmp_path / "reference")
+    assert not (tmp_path / "reference").exists()
+
+
+def test_compression_is_seen_from_the_bytes(tmp_path: Path) -> None:
+    given = organism(tmp_path)
+    build_reference(given, tmp_path / "plain")
+    for name in (FASTA, ANNOTATION, EXCLUDED):
+        text = (tmp_path / name).read_bytes()
+        # Two members, as bgzip writes many.
+        (tmp_path / name).write_bytes(gzip.compress(text[:50]) + gzip.compress(text[50:]))
+    build_reference(given, tmp_path / "packed")
+    for name in ("genome.fa", "genes.parquet", "exons.parquet", "masks.parquet"):
+        assert (tmp_path / "packed" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
+
+
+def test_an_exclusion_list_of_other_names_is_mentioned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    given = organism(tmp_path)
+    (tmp_path / EXCLUDED).write_text("track name=x\none\t1\t2\n")
+    build_reference(given, tmp_path / "reference")
+    assert "nothing on the chromosomes used; it names ['one']" in caplog.text
+    assert set(Reference.open(tmp_path / "reference").masks()["reason"]) == {"gap"}
+
+
+@pytest.mark.filterwarnings("ignore:Index file:RuntimeWarning")
+def test_an_index_that_looks_old_is_left_alone(tmp_path: Path) -> None:
+    build_reference(organism(tmp_path), tmp_path / "reference")
+    index = tmp_path / "reference" / "genome.fa.fai"
+    os.utime(index, (1, 1))
+    assert Reference.open(tmp_path / "reference").codes("chr1", 0, 4).tolist() == [0, 1, 2, 3]
+    assert index.stat().st_mtime == 1
+
+
+def test_genes_of_a_file_that_has_them_and_genes_on_other_chromosomes(tmp_path: Path) -> None:
+    given = organism(tmp_path)
+    gene = '1\tx\tgene\t5\t50\t.\t-\t.\tgene_id "a"; gene_biotype "coding";\n'
+    (tmp_path / ANNOTATION).write_text(
+        gene + EXON.format(11, 20, 'gene_id "a";') + EXON.format(1, 2, "").replace("1", "9", 1)
+    )
+    build_reference(given, tmp_path / "reference")
+    genes = Reference.open(tmp_path / "reference").genes().to_numpy().tolist()
+    assert genes == [["chr1", 4, 50, "-", "a", "a", "coding"]]
+
+
+def test_bedtools_is_found_or_its_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (find_bedtools() / "bedtools").exists()
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    with pytest.raises(InputError, match=r"bedtools: not found .*make setup.*apt-get install bedtools"):
+        find_bedtools()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("chr1:,-5", "not a region"), ("chr9", "choose from chr1"), ("chr1:5-500", "0-100"), ("a b", "not a region")],
 )
 def test_bad_regions(text: str, says: str) -> None:
     with pytest.raises(InputError, match=says):
@@ -91,18 +168,49 @@ def test_regions_and_strands() -> None:
     assert np.array_equal(reverse_complement(reverse_complement(codes)), codes)
 
 
+def real(tmp_path: Path, folder: Path, chromosomes: list[str], aliases: dict[str, str]) -> Reference:
+    given = organism(
+        tmp_path,
+        fasta=str(folder / "genome.fa.gz"),
+        annotation=str(folder / "genes.gtf.gz"),
+        excluded=None,
+        chromosomes=chromosomes,
+        aliases=aliases,
+    )
+    build_reference(given, tmp_path / folder.name)
+    return Reference.open(tmp_path / folder.name)
+
+
 @pytest.mark.real
-def test_real_references(tmp_path: Path, shared: Path) -> None:
-    for name, chrom, alias, genes in (("yeast", "chrII", {}, 300), ("human_chr22", "chr22", {"22": "chr22"}, 500)):
-        folder = shared / "real" / name
-        given = organism(tmp_path, chromosomes=[chrom], aliases=alias, excluded=None).__dict__ | {
-            "fasta": str(folder / "genome.fa.gz"),
-            "annotation": str(folder / "genes.gtf.gz"),
-        }
-        build_reference(Organism(**{k: v for k, v in given.items() if not k.startswith("_")}), tmp_path / name)
-        reference = Reference.open(tmp_path / name)
-        assert len(reference.genes()) > genes
-        if name == "human_chr22":
-            gaps = reference.masks()
-            assert (reference.codes(chrom, 20_500_000, 20_620_000) == 4).mean() > 0.8
-            assert ((gaps["start"] <= 17_500_000) & (gaps["end"] >= 19_900_000)).any()
+def test_the_whole_yeast_genome(tmp_path: Path, shared: Path) -> None:
+    numerals = ["I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII", "XIII", "XIV", "XV", "XVI"]
+    names = [f"chr{numeral}" for numeral in [*numerals, "M"]]
+    reference = real(tmp_path, shared / "real" / "yeast", names, {})
+    assert list(reference.sizes) == sorted(names) and sum(reference.sizes.values()) == 12_157_105
+    assert len(reference.masks()) == 0
+    genes = reference.genes()
+    # The file has exon rows alone; most genes of yeast have one exon and begin with ATG.
+    assert len(genes) == genes["gene_id"].nunique() == 6_990 and len(reference.exons()) == 7_335
+    coding = genes[(genes["gene_type"] == "protein_coding") & (genes["chrom"] == "chrII")]
+    starts = []
+    for gene in coding.itertuples():
+        codes = reference.codes(gene.chrom, gene.start, gene.end)
+        starts.append((codes if gene.strand == "+" else reverse_complement(codes))[:3].tolist() == [0, 3, 2])
+    # Some rows are transcripts with untranslated ends; chance would give one in 64.
+    assert np.mean(starts) > 0.8
+
+
+@pytest.mark.real
+def test_chromosome_22(tmp_path: Path, shared: Path) -> None:
+    reference = real(tmp_path, shared / "real" / "human_chr22", ["chr22"], {"22": "chr22"})
+    assert reference.sizes == {"chr22": 51_304_566}
+    # 1-based inclusive pieces with sequence: 16,050,001-16,697,850, 16,847,881-17,399,940, 20,000,001-21,000,000
+    # but for 20.51-20.61 Mb.
+    gaps = reference.masks()[["start", "end"]].to_numpy().tolist()
+    known = list(zip([end for _, end in gaps], [start for start, _ in gaps[1:]], strict=False))
+    assert known[:2] == [(16_050_000, 16_697_850), (16_847_880, 17_399_940)]
+    assert known[2][0] == 20_000_000 and known[-1][1] == 21_000_000
+    assert (reference.codes("chr22", 16_697_840, 16_697_860) == 4).tolist() == [False] * 10 + [True] * 10
+    genes = reference.genes()
+    assert len(genes) == 1_263 and (genes["gene_type"] == "protein_coding").sum() == 450
+    assert (genes["gene_name"] != genes["gene_id"]).all()

@@ -126,7 +126,7 @@ def test_standardised_convolution_is_the_written_sum(draws: Draws) -> None:
     w = np.asarray(conv.w[...])
     w = (w - w.mean((0, 1))) / np.sqrt(15 * w.var((0, 1))) * np.array([2.0, 0.5])
     padded = np.pad(x[0], ((2, 2), (0, 0)))
-    wanted = [sum(padded[t + k] @ w[k] for k in range(5)) + [0.1, -0.2] for t in range(20)]
+    wanted = np.stack([sum(padded[t + k] @ w[k] for k in range(5)) for t in range(20)]) + np.array([0.1, -0.2])
     np.testing.assert_allclose(conv(jnp.asarray(x))[0], wanted, rtol=1e-4, atol=1e-5)
 
 

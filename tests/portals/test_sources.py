@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,8 @@ import pytest
 from megabase.artifacts import file_sha256
 from megabase.errors import InputError
 from megabase.genome.config import Organism
-from megabase.portals.fetch import verified_file
+from megabase.portals import fetch, sources
+from megabase.portals.fetch import checksum, verified_file
 from megabase.portals.manifest import assemble_manifest, pin_block, read_table
 from megabase.portals.sources import block_files, block_tracks, read_sources, tracks_of
 
@@ -75,8 +79,74 @@ def changed(row: int, column: str, value: str) -> list[list[str]]:
 )
 def test_bad_rows_are_explained(tmp_path: Path, rows: list[list[str]], says: str) -> None:
     with pytest.raises(InputError, match=says):
-        sources = read_sources(table(tmp_path, rows), tmp_path)
-        tracks_of(sources, "DNASE")
+        tracks_of(read_sources(table(tmp_path, rows), tmp_path), "DNASE")
+
+
+FULL = [*HEADER[:7], "control", "library"]
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ("DNASE t . a.cool cool contacts - - -", "DNASE takes coverage, fold_change, five_prime, cut_sites"),
+        ("CONTACT_MAPS t . a.bw bigWig coverage - - -", "CONTACT_MAPS takes contacts"),
+        ("SPLICE_SITES t . a.bw bigWig coverage - - -", "no reading makes SPLICE_SITES"),
+        ("CHIP_TF t . a.bw bigWig coverage - b.bw -", "a control is for the reading `fold_change`"),
+        ("RNA_SEQ t + a.bw bigWig coverage - - forward", "a library is for the format `BAM`"),
+        ("RNA_SEQ t + a.bw bigWig coverage ./a.bw - -", "a pair is the other strand's file"),
+    ],
+)
+def test_columns_that_contradict_each_other(tmp_path: Path, row: str, says: str) -> None:
+    values = ["" if value == "-" else value for value in row.split()]
+    with pytest.raises(InputError, match=rf"row 3: .* cannot be read as this row says; .*{says}"):
+        read_sources(table(tmp_path, [values], FULL), tmp_path)
+
+
+def test_one_file_by_two_spellings_is_one_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"row 6: duplicate track: \./c\.bam is listed twice"):
+        read_sources(table(tmp_path, changed(3, "file", "./c.bam")), tmp_path)
+
+
+def test_what_spreadsheets_write(tmp_path: Path) -> None:
+    written = table(tmp_path)
+    written.write_bytes(b"\xef\xbb\xbf" + written.read_bytes().replace(b"\n", b"\r\n"))
+    assert len(read_sources(written, tmp_path)) == len(ROWS)
+    written.write_bytes("é".encode("latin-1"))
+    with pytest.raises(InputError, match=r"cannot be read: .*save it as UTF-8"):
+        read_sources(written, tmp_path)
+    with pytest.raises(InputError, match=r"row 2: column `file` twice"):
+        read_sources(table(tmp_path, [], [*HEADER, "file"]), tmp_path)
+
+
+def test_a_table_that_changed_is_read_again(tmp_path: Path) -> None:
+    table(tmp_path)
+    before = block_tracks(organism(tmp_path), "DNASE", 0, 64)
+    table(tmp_path, changed(4, "track", "open two"))  # as long as before, within the same clock tick
+    after = block_tracks(organism(tmp_path), "DNASE", 0, 64)
+    assert [before[1].track, after[1].track] == ["open:two", "open two"]
+
+
+def test_a_large_table_is_taken_apart_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table(tmp_path, [["DNASE", f"t{i}", *ROWS[2][2:]] for i in range(200)])
+    parsed = []
+    rows = sources._rows
+    monkeypatch.setattr(sources, "_rows", lambda *given: parsed.append(1) or rows(*given))
+    files = [block_files(organism(tmp_path, DNASE=200), "DNASE", block, 10) for block in range(20)]
+    assert len(files) == 20 and len(parsed) == 1
+
+
+def test_real_tables_are_read(repo_root: Path) -> None:
+    tables = sorted((repo_root / "config").glob("*/*.tsv"))
+    assert tables
+    for path in tables:
+        assert read_sources(path, repo_root)
+
+
+def test_the_table_is_read_without_heavy_packages() -> None:
+    heavy = ["numpy", "pandas", "zarr", "jax", "pysam", "cooler", "pybedtools", "matplotlib"]
+    code = f"import sys, megabase.portals.sources; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_bad_headers_are_explained(tmp_path: Path) -> None:
@@ -126,6 +196,34 @@ def test_files_that_cannot_be_pinned(tmp_path: Path, rows: list[list[str]], says
     with pytest.raises(InputError, match=says):
         pin_block(organism(tmp_path), "RNA_SEQ", 0, 64, tmp_path / "slice.tsv")
     assert not (tmp_path / "slice.tsv").exists()
+
+
+def test_a_missing_root_and_a_checksum_in_capitals(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"{name}.bw").write_text(name)
+    table(tmp_path, changed(0, "sha256", file_sha256(tmp_path / "a.bw").upper()))
+    pin_block(organism(tmp_path), "RNA_SEQ", 0, 64, tmp_path / "slice.tsv")
+    moved = Organism(**vars_of(organism(tmp_path)) | {"source_root": str(tmp_path / "gone")})
+    with pytest.raises(InputError, match=r"row 3: no folder .*gone; correct source_root"):
+        pin_block(moved, "RNA_SEQ", 0, 64, tmp_path / "other.tsv")
+
+
+def vars_of(given: Organism) -> dict:
+    return {name: getattr(given, name) for name in Organism.__dataclass_fields__}
+
+
+def test_long_hashing_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "large"
+    file.write_bytes(b"abc" * 1000)
+    monkeypatch.setattr(fetch, "_PIECE", 1024)
+    with caplog.at_level(logging.INFO, logger=fetch.__name__):
+        assert checksum(file) == file_sha256(file)
+        assert not caplog.records
+        monkeypatch.setattr(fetch, "_SECONDS_BETWEEN_LINES", 0.0)
+        assert checksum(file) == file_sha256(file)
+    assert len(caplog.records) == 3 and "hashed" in caplog.text
 
 
 def test_a_file_that_changed_since_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-# What every rule file reads: the checked config, the axes of the DAG, and the values each stage depends on.
+# Read before every stage: the checked config, the axes of the DAG, and the values that each stage depends on.
 import dataclasses
 import importlib
 import sys

@@ -34,7 +34,7 @@ rule store_block:
         mem_mb=2000,
     params:
         store=f"{DATASET}/store/{{organism}}.zarr",
-        tracks=f"{DATASET}/signal/{{organism}}/{{bundle}}",
+        tracks=lambda wildcards, input: input.signal.rsplit(".", 2)[0],
         layout=plain(settings.store),
         version=version("store"),
     script:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from megabase.errors import InputError
+from megabase.genome.text import read_lines
 
 _ATTRIBUTE = re.compile(r'(\w+) "([^"]*)"')
 GENE_COLUMNS = ["chrom", "start", "end", "strand", "gene_id", "gene_name", "gene_type"]
@@ -17,14 +17,15 @@ EXON_COLUMNS = ["chrom", "start", "end", "strand", "gene_id", "transcript_id"]
 
 
 def read_gtf(
-    path: str | Path, chromosomes: Iterable[str], aliases: Mapping[str, str]
+    path: str | Path, sizes: Mapping[str, int], aliases: Mapping[str, str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Genes and exons on the given chromosomes, sorted by place; 0-based half-open coordinates.
+    """Genes and exons on the chromosomes of `sizes` (lengths in bp), sorted by place; 0-based half-open coordinates.
 
     Where the file has no gene rows (as UCSC tables do not), a gene reaches from its first exon to its last.
-    Raises InputError for a malformed row, and where no exon lies on any of the chromosomes.
+    Raises InputError for a row that is malformed, names no gene or ends beyond its chromosome, and where no exon
+    lies on any of the chromosomes.
     """
-    wanted, seen = set(chromosomes), set()
+    seen: set[str] = set()
     genes: list[tuple[object, ...]] = []
     exons: list[tuple[object, ...]] = []
     kinds: dict[str, tuple[str, str]] = {}
@@ -36,10 +37,19 @@ def read_gtf(
             raise InputError("not a GTF row", where=f"{path} line {number}", remedy="give nine tab-separated columns")
         seen.add(fields[0])
         chrom = aliases.get(fields[0], fields[0])
-        if chrom not in wanted or fields[2] not in ("gene", "exon"):
+        if chrom not in sizes or fields[2] not in ("gene", "exon"):
             continue
         attributes = dict(_ATTRIBUTE.findall(fields[8]))
         gene = attributes.get("gene_id", "")
+        where = f"{path} line {number}"
+        if not gene:
+            raise InputError("no gene_id", where=where, remedy="give a GTF (a GFF3 has other attributes)")
+        if int(fields[4]) > sizes[chrom]:
+            raise InputError(
+                f"{fields[2]} ends at {fields[4]}, {chrom} has {sizes[chrom]} bases",
+                where=where,
+                remedy="use the annotation of the FASTA's assembly",
+            )
         place = (chrom, int(fields[3]) - 1, int(fields[4]), fields[6], gene)
         kind = attributes.get("gene_type") or attributes.get("gene_biotype") or ""
         named = (attributes.get("gene_name") or gene, kind)
@@ -50,7 +60,7 @@ def read_gtf(
             kinds.setdefault(gene, named)
     if not exons:
         raise InputError(
-            f"no exon on {', '.join(list(chromosomes)[:4])}",
+            f"no exon on {', '.join(list(sizes)[:4])}",
             where=path,
             remedy=f"the file names {', '.join(sorted(seen)[:6])}: add organisms.*.aliases",
         )
@@ -67,11 +77,9 @@ def _genes_of(exons: pd.DataFrame, kinds: Mapping[str, tuple[str, str]]) -> pd.D
     return genes[GENE_COLUMNS]
 
 
-def _lines(path: Path) -> Iterable[str]:
+def _lines(path: Path) -> Iterator[str]:
     try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else open(path) as file:
-            yield from file
-    except FileNotFoundError:
-        raise InputError("no such annotation", where=path, remedy="correct organisms.*.annotation") from None
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read: {error}", where=path, remedy="fetch the file again") from None
+        for line in read_lines(path, "annotation", "correct organisms.*.annotation"):
+            yield line.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"cannot be read: {error}", where=path, remedy="save it as UTF-8 text") from None

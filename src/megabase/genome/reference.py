@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import logging
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from megabase.genome.annotation import read_gtf
 from megabase.genome.bedtools import find_bedtools
 from megabase.genome.config import Organism
 from megabase.genome.sequence import UNKNOWN, encode
+from megabase.genome.text import read_lines
 
 logger = logging.getLogger(__name__)
 _LINE = 60
@@ -33,7 +33,7 @@ class Reference:
         record = json.loads((self.folder / "reference.json").read_text())
         self.assembly: str = record["assembly"]
         self.sizes: dict[str, int] = record["sizes"]
-        """Chromosome lengths in bp, in order of the config."""
+        """Chromosome lengths in bp, sorted by name (`genome.fa` keeps the config's order)."""
         self._fasta: Any = None
 
     @staticmethod
@@ -48,7 +48,8 @@ class Reference:
         import pyfaidx
 
         if self._fasta is None:
-            self._fasta = pyfaidx.Faidx(str(self.folder / "genome.fa"))
+            # A copied folder may have an index that looks older than its sequence: it is right all the same.
+            self._fasta = pyfaidx.Faidx(str(self.folder / "genome.fa"), rebuild=False)
         codes = np.full(end - start, UNKNOWN, np.uint8)
         first, last = max(start, 0), min(end, self.sizes[chrom])
         if first < last:
@@ -71,17 +72,18 @@ class Reference:
 def build_reference(organism: Organism, out: Path) -> None:
     """Writes the reference folder of an organism.
 
-    Raises InputError for a chromosome that the FASTA does not have, and for unreadable files.
+    Raises InputError for a chromosome that the FASTA does not have or has twice, for an annotation or an exclusion
+    list of another assembly, and for unreadable files.
     """
     import pyfaidx
 
     with atomic_directory(out) as partial:
         sizes, gaps = _write_sequence(organism, partial / "genome.fa")
         pyfaidx.Faidx(str(partial / "genome.fa"))
-        genes, exons = read_gtf(organism.annotation, organism.chromosomes, organism.aliases)
+        genes, exons = read_gtf(organism.annotation, sizes, organism.aliases)
         genes.to_parquet(partial / "genes.parquet", index=False)
         exons.to_parquet(partial / "exons.parquet", index=False)
-        masks = pd.concat([_merged(gaps, "gap"), _merged(_excluded(organism), "excluded")], ignore_index=True)
+        masks = pd.concat([_merged(gaps, "gap"), _merged(_excluded(organism, sizes), "excluded")], ignore_index=True)
         masks.to_parquet(partial / "masks.parquet", index=False)
         inputs = {"fasta": file_sha256(organism.fasta), "annotation": file_sha256(organism.annotation)}
         if organism.excluded:
@@ -97,8 +99,13 @@ def _write_sequence(organism: Organism, path: Path) -> tuple[dict[str, int], pd.
     for name, sequence in _records(Path(organism.fasta)):
         names.append(name)
         chrom = organism.aliases.get(name, name)
-        if chrom in organism.chromosomes:
-            found[chrom] = sequence
+        if chrom not in organism.chromosomes:
+            continue
+        if chrom in found or not sequence:
+            problem = "is there twice" if chrom in found else "is empty"
+            raise InputError(f"{chrom} {problem}", where=organism.fasta, remedy="correct it or organisms.*.aliases")
+        found[chrom] = sequence
+        logger.info("%s: %s bp", chrom, len(sequence))
     gaps = []
     with open(path, "wb") as file:
         for chrom in organism.chromosomes:
@@ -119,34 +126,51 @@ def _write_sequence(organism: Organism, path: Path) -> tuple[dict[str, int], pd.
 
 
 def _records(path: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
-            name, lines = "", list[bytes]()
-            for line in file:
-                if line.startswith(b">"):
-                    if name:
-                        yield name, b"".join(lines)
-                    name, lines = line[1:].split()[0].decode(), []
-                else:
-                    lines.append(line.strip())
+    """Names (up to the first blank) and letters of a FASTA."""
+    name, lines = "", list[bytes]()
+    for number, line in enumerate(read_lines(path, "sequence", "correct organisms.*.fasta or source_root"), 1):
+        if line.startswith(b">"):
             if name:
                 yield name, b"".join(lines)
-    except FileNotFoundError:
-        raise InputError("no such sequence", where=path, remedy="correct organisms.*.fasta or source_root") from None
-    except (OSError, EOFError) as error:
-        raise InputError(f"cannot be read: {error}", where=path, remedy="fetch the file again") from None
+            name, lines = line[1:].partition(b" ")[0].strip().partition(b"\t")[0].decode(errors="replace"), []
+        else:
+            lines.append(line.strip())
+        if not name and line.strip():
+            raise InputError(
+                "not a FASTA: no name", where=f"{path} line {number}", remedy="start each sequence with >name"
+            )
+    if name:
+        yield name, b"".join(lines)
 
 
-def _excluded(organism: Organism) -> pd.DataFrame:
-    if not organism.excluded:
-        return pd.DataFrame({"chrom": [], "start": [], "end": []})
-    try:
-        table = pd.read_csv(organism.excluded, sep="\t", header=None, usecols=[0, 1, 2], comment="#", dtype={0: str})
-    except (OSError, ValueError) as error:
-        raise InputError(f"not a BED: {error}", where=organism.excluded, remedy="give chrom, start, end") from None
-    table.columns = ["chrom", "start", "end"]
-    table["chrom"] = table["chrom"].map(lambda name: organism.aliases.get(name, name))
-    return table[table["chrom"].isin(organism.chromosomes)]
+def _excluded(organism: Organism, sizes: dict[str, int]) -> pd.DataFrame:
+    """The exclusion list on the wanted chromosomes; the log says so where none is."""
+    pieces: list[tuple[str, int, int]] = []
+    names: set[str] = set()
+    lines = read_lines(organism.excluded, "exclusion list", "correct organisms.*.excluded") if organism.excluded else ()
+    for number, line in enumerate(lines, 1):
+        fields = line.decode(errors="replace").split("\t")
+        if fields[0].startswith(("#", "track", "browser")) or not line.strip():
+            continue
+        where = f"{organism.excluded} line {number}"
+        try:
+            name, start, end = fields[0], int(fields[1]), int(fields[2])
+        except (IndexError, ValueError):
+            raise InputError("not a BED row", where=where, remedy="give chrom, start, end, separated by tabs") from None
+        names.add(name)
+        chrom = organism.aliases.get(name, name)
+        if chrom not in sizes:
+            continue
+        if not 0 <= start < end <= sizes[chrom]:
+            raise InputError(
+                f"{name}:{start}-{end} is not within 0-{sizes[chrom]}",
+                where=where,
+                remedy="use the exclusion list of the FASTA's assembly",
+            )
+        pieces.append((chrom, start, end))
+    if names and not pieces:
+        logger.warning("%s: nothing on the chromosomes used; it names %s", organism.excluded, sorted(names)[:6])
+    return pd.DataFrame(pieces, columns=["chrom", "start", "end"])
 
 
 def _merged(pieces: pd.DataFrame, reason: str) -> pd.DataFrame:

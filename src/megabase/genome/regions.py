@@ -29,7 +29,7 @@ def parse_region(text: str, sizes: Mapping[str, int], where: object) -> Region:
 
     Raises InputError for an unknown chromosome and for a piece that is empty or reaches beyond its chromosome.
     """
-    matched = re.fullmatch(r"([^:\s]+)(?::([\d,]+)-([\d,]+))?", text.strip())
+    matched = re.fullmatch(r"([^:\s]+)(?::(\d[\d,]*)-(\d[\d,]*))?", text.strip())
     if not matched:
         raise InputError(f"`{text}` is not a region", where=where, remedy="write chr1 or chr1:1000-2000")
     chrom, first, last = matched.groups()

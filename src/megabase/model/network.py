@@ -9,9 +9,9 @@ Training keeps the model as plain trees of arrays, and puts it together again in
         predictions, _ = model(dna, organism_index, train=True, key=key, requested=heads)
         return objective(predictions), nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))   # the updated statistics
 
-(States may stay trees of variables; then merge with `copy=True` under `jax.grad`. Handing hundreds of variables instead
-of arrays to a compiled step costs tens of milliseconds at each call.) The graph definition is static and hashable:
-models of one config and the same heads share one compiled program.
+States may stay trees of variables (merge with `copy=True` under `jax.grad` then), but handing hundreds of variables
+instead of arrays to a compiled step costs tens of milliseconds at each call. The graph definition is static and
+hashable: models of one config with the same heads share one compiled program.
 """
 
 from __future__ import annotations

@@ -86,16 +86,17 @@ def load(directory: str | Path) -> tuple[AlphaGenome, dict[str, Any]]:
         what = f"not the weights that {DESCRIPTION} describes: their checksums differ"
         raise InputError(what, where=path, remedy="export the model again")
     graph, state = nnx.split(shapes)
-    filled = jax.tree_util.tree_map_with_path(lambda place, _: jax.numpy.asarray(stored[_name(place)]), state)
+    filled = jax.tree_util.tree_map_with_path(lambda place, _: jax.numpy.asarray(stored[array_name(place)]), state)
     return nnx.merge(graph, filled), description
 
 
 def _arrays(model: AlphaGenome) -> dict[str, Any]:
     """Every array of the model by its place, such as `encoder.stem.kernel`."""
     leaves = jax.tree_util.tree_leaves_with_path(nnx.state(model))
-    return {_name(place): leaf for place, leaf in leaves}
+    return {array_name(place): leaf for place, leaf in leaves}
 
 
-def _name(place: tuple[Any, ...]) -> str:
+def array_name(place: tuple[Any, ...]) -> str:
+    """The name of an array from its place in the model's state, as JAX's tree functions give it."""
     parts = [str(getattr(part, "key", getattr(part, "name", getattr(part, "idx", "")))) for part in place]
     return ".".join(part for part in parts if part not in ("value", ""))

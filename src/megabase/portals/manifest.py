@@ -8,9 +8,10 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from megabase.artifacts import file_sha256, write_text
+from megabase.artifacts import write_text
 from megabase.errors import InputError
 from megabase.genome.config import Organism
+from megabase.portals.fetch import checksum
 from megabase.portals.sources import COLUMNS, METADATA, SourceFile, block_tracks
 
 logger = logging.getLogger(__name__)
@@ -68,11 +69,13 @@ def assemble_manifest(slices: Sequence[Path], files: Path, tracks: Path) -> None
 def _pinned(source: SourceFile, name: str, prefix: str, pinned: dict[str, tuple[int, str]]) -> dict[str, str]:
     path = source.path(name)
     if path not in pinned:
+        if not Path(source.root).is_dir():
+            raise InputError(f"no folder {source.root}", where=source.where, remedy="correct source_root in the config")
         if not Path(path).is_file():
             raise InputError(f"{path} does not exist", where=source.where, remedy="correct the row or source_root")
-        pinned[path] = (Path(path).stat().st_size, file_sha256(path))
+        pinned[path] = (Path(path).stat().st_size, checksum(path))
     size, sha256 = pinned[path]
-    if not prefix and source.sha256 and source.sha256 != sha256:
+    if not prefix and source.sha256 and source.sha256.lower() != sha256:
         raise InputError(
             f"checksum mismatch: {path} has {sha256}, the source table says {source.sha256}",
             where=source.where,

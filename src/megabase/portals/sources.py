@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -96,9 +97,15 @@ def read_sources(table: str | Path, root: str | Path) -> list[SourceFile]:
 
     Raises InputError with the row's line number for an unknown column or value, and for a file listed twice.
     """
+    return list(_checked(str(table), str(root), _text(table)))
+
+
+# The DAG asks for the tracks of every block: a table is taken apart once for each text that it has had.
+@functools.lru_cache(maxsize=8)
+def _checked(table: str, root: str, text: str) -> tuple[SourceFile, ...]:
     rows: list[SourceFile] = []
     seen: dict[tuple[str, ...], str] = {}
-    for where, row in _rows(Path(table)):
+    for where, row in _rows(table, text):
         for column, allowed in _ALLOWED.items():
             if row[column] not in allowed:
                 listed = ", ".join(value or "(empty)" for value in allowed)
@@ -111,8 +118,9 @@ def read_sources(table: str | Path, root: str | Path) -> list[SourceFile]:
             raise InputError(
                 f"`{row['reading']}` cannot be read from {row['format']}", where=where, remedy=f"it takes {formats}"
             )
-        source = SourceFile(**row, root=str(root), where=where)
-        key = (source.bundle, source.track, source.strand, source.file)
+        source = SourceFile(**row, root=root, where=where)
+        _check_together(source)
+        key = (source.bundle, source.track, source.strand, source.path(source.file))
         if key in seen:
             raise InputError(
                 f"duplicate track: {source.file} is listed twice for {source.track} ({source.strand})",
@@ -123,7 +131,27 @@ def read_sources(table: str | Path, root: str | Path) -> list[SourceFile]:
         rows.append(source)
     if not rows:
         raise InputError("no rows", where=table, remedy="add a row for each source file")
-    return rows
+    return tuple(rows)
+
+
+def _check_together(source: SourceFile) -> None:
+    """Raises InputError for columns that contradict each other, or that nothing would read."""
+    kind = BUNDLES[source.bundle].kind
+    readings = [name for name in READINGS if (name == "contacts") == (kind == "contact_maps")]
+    if kind == "splicing":
+        remedy = f"no reading makes {source.bundle}: remove the row"
+    elif source.reading not in readings:
+        remedy = f"{source.bundle} takes {', '.join(readings)}"
+    elif source.control and source.reading != "fold_change":
+        remedy = "a control is for the reading `fold_change`: change it, or empty `control`"
+    elif source.library and source.format != "BAM":
+        remedy = "a library is for the format `BAM`: empty `library`"
+    elif source.pair and source.format == "bigWig" and source.path(source.pair) == source.path(source.file):
+        remedy = "a pair is the other strand's file: name that, or empty `pair`"
+    else:
+        return
+    what = f"{source.bundle} `{source.track}` cannot be read as this row says"
+    raise InputError(what, where=source.where, remedy=remedy)
 
 
 def tracks_of(sources: Iterable[SourceFile], bundle: str) -> list[Track]:
@@ -168,7 +196,7 @@ def block_tracks(organism: Organism, bundle: str, block: int, size: int) -> list
 
     Raises InputError where the table's number of tracks is not the config's.
     """
-    tracks = tracks_of(read_sources(organism.sources, organism.source_root), bundle)
+    tracks = _bundle_tracks(organism.sources, organism.source_root, _text(organism.sources), bundle)
     expected = organism.bundles[bundle]  # type: ignore[index]
     if len(tracks) != expected:
         raise InputError(
@@ -176,7 +204,12 @@ def block_tracks(organism: Organism, bundle: str, block: int, size: int) -> list
             where=organism.sources,
             remedy=f"set organisms.*.bundles.{bundle} to {len(tracks)}, or correct the table",
         )
-    return tracks[block * size : (block + 1) * size]
+    return list(tracks[block * size : (block + 1) * size])
+
+
+@functools.lru_cache(maxsize=64)
+def _bundle_tracks(table: str, root: str, text: str, bundle: str) -> tuple[Track, ...]:
+    return tuple(tracks_of(_checked(table, root, text), bundle))
 
 
 def block_files(organism: Organism, bundle: str, block: int, size: int) -> list[str]:
@@ -185,11 +218,18 @@ def block_files(organism: Organism, bundle: str, block: int, size: int) -> list[
     return list(dict.fromkeys(path for track in tracks for source in track.files for path in source.paths))
 
 
-def _rows(table: Path) -> Iterable[tuple[str, Mapping[str, str]]]:
+def _text(table: str | Path) -> str:
     try:
-        lines = table.read_text().splitlines()
+        # Spreadsheets begin UTF-8 with a mark, which is no part of the first column's name.
+        return Path(table).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError("no such source table", where=table, remedy="correct organisms.*.sources") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read: {error}", where=table, remedy="save it as UTF-8 text, with tabs") from None
+
+
+def _rows(table: str, text: str) -> Iterable[tuple[str, Mapping[str, str]]]:
+    lines = text.split("\n")
     numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
     if not numbered:
         raise InputError("empty", where=table, remedy=f"start with the header {' '.join(COLUMNS)}")
@@ -201,6 +241,8 @@ def _rows(table: Path) -> Iterable[tuple[str, Mapping[str, str]]]:
                 where=f"{table} row {numbered[0][0]}",
                 remedy=f"allowed: {', '.join(COLUMNS)} (separated by tabs)",
             )
+        if header.count(column) > 1:
+            raise InputError(f"column `{column}` twice", where=f"{table} row {numbered[0][0]}", remedy="remove one")
     for column in COLUMNS[:6]:
         if column not in header:
             raise InputError(f"no column `{column}`", where=f"{table} row {numbered[0][0]}", remedy="add it")

@@ -20,7 +20,7 @@ STAGES: dict[str, tuple[str, ...]] = {
     "data": (*_TABLES, *_FILES, *_STORE, "jaxtyping"),
     "train": (*_TABLES, *_STORE, *_MODEL),
     "evaluate": (*_TABLES, *_STORE, *_MODEL, "pyfaidx"),
-    "report": (*_TABLES, *_STORE, "alphagenome", "jaxtyping"),
+    "report": (*_TABLES, *_STORE, "alphagenome", "jaxtyping", "jinja2", "markupsafe", "matplotlib"),
     "workflow": (*_TABLES, "snakemake", "tyro"),
 }
 
