@@ -24,6 +24,8 @@ CONTACTS = HeadSpec("CONTACT_MAPS", 2, ((1.0, 1.0), (1.0, 1.0)), ((True, True), 
 HEADS = (RNA, TF, CONTACTS)
 ORGANISMS = jnp.asarray([0, 1], jnp.int32)
 
+pytestmark = pytest.mark.long
+
 
 def small(**changes: object) -> ModelConfig:
     """Two transformer blocks, the second without an update of the pairs."""

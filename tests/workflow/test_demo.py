@@ -62,7 +62,7 @@ def test_a_changed_source_file_rebuilds_its_block_only(copied: Workspace) -> Non
     assert copied.planned() == expected | AFTER_THE_STORE
     copied.run("signal")
     changed = {path for path, time in before.items() if path.stat().st_mtime_ns != time}
-    assert {path.parent.name for path in changed} <= {"demo", "CAGE"}, "only the block's record may be written again"
+    assert changed and not [path for path in changed if "CAGE" not in str(path)]
 
 
 def test_a_training_parameter_leaves_the_store_untouched(copied: Workspace) -> None:
