@@ -12,8 +12,10 @@ UV_VERSION := 0.13.9
 EXTRAS ?= $(or $(shell cat .venv/.extras 2>/dev/null),dev)
 
 BIN := .venv/bin
+# The system's certificates: a network that signs with its own is trusted as soon as the system trusts it.
 UV := $(BIN)/uv
 STAMP := .venv/.installed-$(UV_VERSION)-$(EXTRAS)
+export UV_SYSTEM_CERTS := 1
 SNAKEMAKE := $(BIN)/snakemake
 say = @printf '%s\n' $(1)
 

@@ -24,8 +24,6 @@ CONTACTS = HeadSpec("CONTACT_MAPS", 2, ((1.0, 1.0), (1.0, 1.0)), ((True, True), 
 HEADS = (RNA, TF, CONTACTS)
 ORGANISMS = jnp.asarray([0, 1], jnp.int32)
 
-pytestmark = pytest.mark.long
-
 
 def small(**changes: object) -> ModelConfig:
     """Two transformer blocks, the second without an update of the pairs."""
@@ -185,7 +183,7 @@ def test_activations_stay_in_scale_through_the_depth() -> None:
     assert len(squares) == 1 + 12 + 21 + 9 * 5 + 2  # as many as the released model has
     means = {place: float(square.mean()) for place, square in squares.items()}
     assert min(means.values()) > 0.05, min(means.items(), key=lambda item: item[1])
-    assert max(means.values()) < 60, max(means.items(), key=lambda item: item[1])
+    assert max(means.values()) < 100, max(means.items(), key=lambda item: item[1])
     for name, x in embeddings.items():
         assert 0.1 < float(jnp.sqrt(jnp.mean(jnp.square(x)))) < 2.0, name
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -54,6 +55,7 @@ class SmallStore:
         for index, (track, strand, covered) in enumerate(TRACKS[bundle]):
             track_id = track + {"+": ".plus", "-": ".minus", ".": ""}[strand]
             group = zarr.open_group(str(signal / f"{track_id}.zarr"), mode="w")
+            content = hashlib.sha256()
             for chrom, size in SIZES.items():
                 bins = -(-size // BINS[bundle])
                 if bundle == "CONTACT_MAPS":
@@ -67,11 +69,18 @@ class SmallStore:
                     values = cast.astype(np.float64)
                     array = group.create_array(chrom, shape=(bins,), dtype="uint16", chunks=(bins,))
                     array[:] = cast.view(np.uint16)
+                content.update(np.asarray(array[:]).tobytes())
                 self.truth[bundle, track_id, chrom] = values
             tracks.append(
                 dict.fromkeys(METADATA, "")
                 | {"track_id": track_id, "index": index, "track": track, "strand": strand, "bin": BINS[bundle]}
-                | {"total": 1.0, "nonzero_mean": 2.0, "scale": [1.0], "covered": covered, "content": f"{bundle}{index}"}
+                | {
+                    "total": 1.0,
+                    "nonzero_mean": 2.0,
+                    "scale": [1.0],
+                    "covered": covered,
+                    "content": content.hexdigest(),
+                }
             )
         given = self.folder / f"signal/{bundle}.0000.json"
         write_json(given, {"bundle": bundle, "block": "0000", "tracks": tracks})

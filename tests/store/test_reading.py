@@ -74,7 +74,7 @@ def test_masks_say_where_data_are(train: Shards) -> None:
         usable = ~(((inside >= 5000) & (inside < 5200)) | ((inside >= 7000) & (inside < 7300)))
         assert np.array_equal(example.masks["dnase"][:, 0], usable)
         assert np.array_equal(example.masks["cage"][:, 1], usable & (inside >= 1000) & (inside < 9000))
-        assert np.array_equal(example.masks["chip_tf"][:, 0], usable.reshape(-1, 128).mean(axis=1) > 0.5)
+        assert np.array_equal(example.masks["chip_tf"][:, 0], usable.reshape(-1, 128).mean(axis=1) >= 0.5)
 
 
 def test_the_other_strand_is_the_window_turned(train: Shards) -> None:
@@ -128,7 +128,7 @@ def test_held_out_windows_keep_away_from_training(small: SmallStore) -> None:
     fold = Fold(train=["chr1:0-12288"], valid=["chr1:12288-20480"], test=["chr1:20480-30000"])
     paths = small.shards("tight", fold=fold)
     report = small.leakage("tight")
-    assert report["dropped_overlap"]["valid"] == 1 and report["overlap_with_training_bp"] == 0
+    assert report["valid"] == {"kept": 1, "dropped_unknown": 0, "dropped_overlap": 1, "overlap_bp_with_train": 0}
     spans = {split: Shards.open(path).windows for split, path in paths.items()}
     reach = spans["train"]["end"].max() + CONFIG.max_shift
     assert (spans["valid"]["start"] >= reach).all()
@@ -166,4 +166,5 @@ def test_blocks_are_compressed_by_what_was_tried(small: SmallStore) -> None:
     record = json.loads(small.records[0].read_text())
     assert record["codec"] == max(record["trial"], key=record["trial"].get)
     attributes = dict(zarr.open_group(str(small.store), mode="r")["signal/DNASE/0000"].attrs)
-    assert attributes == {"dtype": "bfloat16", "bin": 1, "tracks": ["open"]}
+    assert (attributes["dtype"], attributes["bin"], attributes["tracks"]) == ("bfloat16", 1, ["open"])
+    assert (attributes["codec"], attributes["trial"]) == (record["codec"], record["trial"])

@@ -106,7 +106,7 @@ def _write_signal(path: Path, rows: Sequence[Row], genome: Genome, config: Signa
     with atomic_directory(path) as partial:
         group = zarr.open_group(str(partial), mode="w")
         group.attrs.update({"bin": bin_size, "dtype": "bfloat16"})
-        for chrom in genome.sizes:
+        for chrom in sorted(genome.sizes):
             values = track.values(chrom)
             chromosomes[chrom] = {
                 "length": len(values),
@@ -146,7 +146,7 @@ def _write_contacts(path: Path, rows: Sequence[Row], genome: Genome) -> dict[str
     with atomic_directory(path) as partial:
         group = zarr.open_group(str(partial), mode="w")
         group.attrs.update({"bin": bin_size, "dtype": "float32"})
-        for chrom, band in source.banded().items():
+        for chrom, band in sorted(source.banded().items()):
             values = band.astype(np.float32)
             array = group.create_array(
                 chrom, shape=values.shape, dtype="float32", chunks=(min(len(values), 1024), values.shape[1])
@@ -192,7 +192,7 @@ def _known(path: Path, noted: Path, key: str) -> dict[str, Any] | None:
         if made["key"] != key:
             return None
         group, content = zarr.open_group(str(path), mode="r"), hashlib.sha256()
-        for chrom in made["parameters"]["sizes"]:
+        for chrom in sorted(made["parameters"]["sizes"]):
             content.update(np.asarray(group[chrom]).tobytes())
     except (OSError, KeyError, ValueError):
         return None

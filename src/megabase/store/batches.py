@@ -12,11 +12,16 @@ import numpy as np
 from jaxtyping import Bool, Float, Int32, UInt8
 
 from megabase.bundles import BUNDLES, Bundle
+from megabase.errors import InputError
 from megabase.store.reader import PAIR_BIN, Example, Shards
 
 
 class Batch(TypedDict):
-    """Arrays of one update; T is the width of a head, tracks that an organism lacks are masked at the end."""
+    """Arrays of one update; T is the width of a head.
+
+    A bundle that an organism lacks is masked. Columns beyond its own tracks are masked where masks have a column per
+    track; where they have one for all (every track has data everywhere), the head's own list of tracks masks them.
+    """
 
     sequence: UInt8[np.ndarray, "B S"]
     organism_index: Int32[np.ndarray, " B"]
@@ -39,22 +44,29 @@ class Batches:
         organism_weights: Mapping[str, float] | None = None,
     ) -> None:
         """`widths`: tracks of each head. `max_shift`: bp either way. `reverse_complement`: probability.
-        `organism_weights`: relative shares; without them organisms are drawn in proportion to their windows."""
+        `organism_weights`: relative shares; without them organisms are drawn in proportion to their windows.
+
+        Raises InputError where window lengths differ between organisms, or the weights name none of these organisms.
+        """
+        lengths = {name: own.window_length for name, own in shards.items()}
+        if len(set(lengths.values())) > 1:
+            remedy = "write them with one shards.window"
+            raise InputError(f"window lengths differ: {lengths}", where="shards", remedy=remedy)
         self._shards = list(shards.values())
         self._batch, self._seed = batch, seed
         self._max_shift, self._reverse = max_shift, reverse_complement
-        shares = [
-            (organism_weights or {}).get(name, 0 if organism_weights else len(own)) for name, own in shards.items()
-        ]
-        self._shares = np.asarray(shares, float) / sum(shares)
-        self._bundles = {BUNDLES[name].head: BUNDLES[name] for name in BUNDLES if BUNDLES[name].head in widths}
+        shares = np.array([(organism_weights or {}).get(name, 0.0) for name in shards])
+        if not organism_weights:
+            shares = np.array([float(len(own)) for own in self._shards])
+        if not shares.any():
+            remedy = f"choose from {', '.join(shards)}"
+            raise InputError("no organism of the model is named", where="training.organism_weights", remedy=remedy)
+        self._shares = shares / shares.sum()
+        self._bundles = {bundle.head: bundle for bundle in BUNDLES.values() if bundle.head in widths}
         self._widths = dict(widths)
-        # One organism whose tracks all cover everything needs no mask by track; the shape is the same for every step.
+        # Organisms whose tracks all cover everything need no mask by track; the shape is the same for every step.
         self._by_track = {
-            head: any(
-                bundle.name not in own.tracks or not own.tracks[bundle.name]["covered"].isna().all()
-                for own in self._shards
-            )
+            head: any(bundle.name in own.tracks and own.masked_by_track(bundle.name) for own in self._shards)
             for head, bundle in self._bundles.items()
         }
 
@@ -76,11 +88,24 @@ class Batches:
 
     def stacked(self, shards: list[Shards], examples: list[Example]) -> Batch:
         """Windows as one batch."""
+        length = len(examples[0].sequence)
+        targets: dict[str, np.ndarray] = {}
+        masks: dict[str, np.ndarray] = {}
+        for head, bundle in self._bundles.items():
+            shape, dtype = _shape(bundle, length)
+            width = self._widths[head]
+            targets[head] = np.zeros((len(examples), *shape, width), dtype)
+            masks[head] = np.zeros((len(examples), shape[0], width if self._by_track[head] else 1), bool)
+            for row, example in enumerate(examples):
+                if head in example.targets:
+                    tracks = example.targets[head].shape[-1]
+                    targets[head][row, ..., :tracks] = example.targets[head]
+                    masks[head][row, :, :tracks] = example.masks[head]
         return Batch(
             sequence=np.stack([example.sequence for example in examples]),
             organism_index=np.array([own.organism_index for own in shards], np.int32),
-            targets={head: np.stack([self._target(example, head) for example in examples]) for head in self._bundles},
-            masks={head: np.stack([self._mask(example, head) for example in examples]) for head in self._bundles},
+            targets=targets,
+            masks=masks,
         )
 
     def _draw(self, step: int) -> list[tuple[Shards, int, int, bool]]:
@@ -93,31 +118,12 @@ class Batches:
             drawn.append((own, window, shift, bool(rng.random() < self._reverse)))
         return drawn
 
-    def _target(self, example: Example, head: str) -> np.ndarray:
-        width = self._widths[head]
-        if head not in example.targets:
-            return _absent(self._bundles[head], len(example.sequence), width)
-        target = example.targets[head]
-        padding = [(0, 0)] * (target.ndim - 1) + [(0, width - target.shape[-1])]
-        return np.pad(target, padding) if width > target.shape[-1] else target
-
-    def _mask(self, example: Example, head: str) -> Bool[np.ndarray, "positions T_or_1"]:
-        width = self._widths[head]
-        bundle = self._bundles[head]
-        if head not in example.masks:
-            rows = len(_absent(bundle, len(example.sequence), 1))
-            return np.zeros((rows, width if self._by_track[head] else 1), bool)
-        mask = example.masks[head]
-        if not self._by_track[head]:
-            return mask
-        tracks = example.targets[head].shape[-1]
-        full = np.zeros((len(mask), width), bool)
-        full[:, :tracks] = mask
-        return full
-
 
 def prefetched(batches: Callable[[int], Batch], start: int, stop: int, ahead: int) -> Iterator[tuple[int, Batch]]:
-    """(step, batch) for steps [start, stop) in order, up to `ahead` prepared by a thread; its errors come out here."""
+    """(step, batch) for steps [start, stop) in order, up to `ahead` of them prepared by a thread.
+
+    What goes wrong in the thread is raised here, after the batches before it.
+    """
     if ahead == 0:
         yield from ((step, batches(step)) for step in range(start, stop))
         return
@@ -153,9 +159,10 @@ def prefetched(batches: Callable[[int], Batch], start: int, stop: int, ahead: in
         thread.join()
 
 
-def _absent(bundle: Bundle, length: int, width: int) -> np.ndarray:
+def _shape(bundle: Bundle, length: int) -> tuple[tuple[int, ...], type]:
+    """Shape, but for the tracks, and dtype of a target."""
     if bundle.kind == "contact_maps":
-        return np.zeros((length // PAIR_BIN, length // PAIR_BIN, width), np.float32)
+        return (length // PAIR_BIN, length // PAIR_BIN), np.float32
     if bundle.store_bin == 1:
-        return np.zeros((length, width), ml_dtypes.bfloat16)
-    return np.zeros((length // bundle.resolutions[0], width), np.float32)
+        return (length,), ml_dtypes.bfloat16
+    return (length // bundle.resolutions[0],), np.float32

@@ -1,10 +1,10 @@
-"""Where things stand in a store, and how its arrays are opened."""
+"""Where things stand in a store, and how its arrays are opened and made."""
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +12,20 @@ from megabase.artifacts import write_text
 
 FORMAT = 1
 """Version of the layout, in the attributes of every store."""
+SEQUENCE = "sequence"
+"""Group of base codes: uint8 [S] per chromosome."""
+MASKS = "masks"
+"""Group of `USABLE`, `GAP` or `EXCLUDED` at every base: uint8 [S] per chromosome."""
 USABLE, GAP, EXCLUDED = 0, 1, 2
 """Values of the mask."""
-
-
-def sequence_path(chrom: str) -> str:
-    """Base codes, uint8 [S]."""
-    return f"sequence/{chrom}"
-
-
-def mask_path(chrom: str) -> str:
-    """`USABLE`, `GAP` or `EXCLUDED` at every base, uint8 [S]."""
-    return f"masks/{chrom}"
+PIECE = 131_072
+"""Rows read at once: 2-3 times faster than a megabase in one call (data reference 5.3)."""
 
 
 def block_path(bundle: str, block: str) -> str:
-    """Group of one block: an array [bins, tracks] per chromosome, bfloat16 bits as uint16."""
-    return f"signal/{bundle}/{block}"
-
-
-def contacts_path(block: str) -> str:
-    """Group of contact maps: a group per track with a float32 band [bins, offsets] per chromosome."""
-    return f"contact_maps/{block}"
+    """Group of one block: an array per chromosome, bfloat16 bits as uint16 [bins, tracks]; or a group per contact map,
+    with a float32 band [bins, offsets] per chromosome."""
+    return f"contact_maps/{block}" if bundle == "CONTACT_MAPS" else f"signal/{bundle}/{block}"
 
 
 def write_groups(store: Path, inside: str, attributes: Mapping[str, Any] | None = None) -> None:
@@ -48,12 +40,15 @@ def write_groups(store: Path, inside: str, attributes: Mapping[str, Any] | None 
             write_text(folder / "zarr.json", json.dumps(content, indent=1) + "\n", only_if_changed=True)
 
 
-@functools.cache
-def _context() -> Any:
-    import tensorstore as ts
-
-    # Decoded chunks are not kept: windows are drawn at random, and the operating system keeps the compressed bytes.
-    return ts.Context({"cache_pool": {"total_bytes_limit": 0}, "data_copy_concurrency": {"limit": 2}})
+def found_contents(store: Path, groups: Iterable[str]) -> dict[str, str | None]:
+    """What names the values in each of these groups, as they stand in the store now; None where there are none."""
+    found: dict[str, str | None] = {}
+    for group in groups:
+        try:
+            found[group] = json.loads((store / group / "zarr.json").read_text())["attributes"]["content"]
+        except FileNotFoundError:
+            found[group] = None
+    return found
 
 
 def open_array(path: Path) -> Any:
@@ -61,43 +56,48 @@ def open_array(path: Path) -> Any:
     import tensorstore as ts
 
     spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path.resolve())}}
-    return ts.open(spec, open=True, read=True, context=_context()).result()
+    # The metadata is taken from the first look: arrays are never changed in place.
+    return ts.open(spec, open=True, read=True, recheck_cached_metadata="open", context=_context()).result()
 
 
 def create_array(
-    path: Path, shape: tuple[int, ...], dtype: str, *, rows: tuple[int, int], codec: str, attributes: Mapping[str, Any]
+    path: Path,
+    shape: tuple[int, ...],
+    dtype: str,
+    *,
+    chunk: tuple[int, ...],
+    shard: tuple[int, ...],
+    codec: str,
+    attributes: Mapping[str, Any] | None = None,
 ) -> Any:
-    """A new sharded array: `rows` are the positions of a chunk and of a shard (a multiple of it), all else is whole."""
+    """A new sharded array of `CODECS[codec]`; `shard` is a multiple of `chunk` along every axis.
+
+    Chunks that hold nothing but the fill value (0; NaN for float32) take no space.
+    """
     import tensorstore as ts
 
-    chunk, shard = rows
+    index = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+    inner = [index[0] if dtype != "uint8" else {"name": "bytes"}, _CODECS[codec], {"name": "crc32c"}]
+    sharding = {"chunk_shape": chunk, "codecs": inner, "index_codecs": index, "index_location": "end"}
     metadata = {
-        "shape": list(shape),
+        "shape": shape,
         "data_type": dtype,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [shard, *shape[1:]]}},
-        "codecs": [
-            {
-                "name": "sharding_indexed",
-                "configuration": {
-                    "chunk_shape": [chunk, *shape[1:]],
-                    "codecs": [
-                        {"name": "bytes", "configuration": {"endian": "little"}},
-                        _CODECS[codec],
-                        {"name": "crc32c"},
-                    ],
-                    "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
-                    "index_location": "end",
-                },
-            }
-        ],
-        "fill_value": 0 if dtype != "float32" else "NaN",
-        "attributes": dict(attributes),
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shard}},
+        "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
+        "fill_value": "NaN" if dtype == "float32" else 0,
+        "attributes": dict(attributes or {}),
     }
-    if dtype == "uint8":
-        endless = metadata["codecs"][0]["configuration"]["codecs"]  # type: ignore[index]
-        endless[0] = {"name": "bytes"}
     kvstore = {"driver": "file", "path": str(path.resolve())}
-    return ts.open({"driver": "zarr3", "kvstore": kvstore, "metadata": metadata}, create=True, open=True).result()
+    spec = {"driver": "zarr3", "kvstore": kvstore, "metadata": metadata}
+    return ts.open(spec, create=True, open=True, context=_context()).result()
+
+
+@functools.cache
+def _context() -> Any:
+    import tensorstore as ts
+
+    # Room for the indices of shards. Windows are drawn at random: the values around them are not worth keeping.
+    return ts.Context({"cache_pool": {"total_bytes_limit": 64 << 20}})
 
 
 _CODECS: dict[str, dict[str, Any]] = {

@@ -12,23 +12,24 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Int, Shaped, UInt8
 
+from megabase.artifacts import digest
 from megabase.bundles import BUNDLES, Bundle
 from megabase.errors import InputError
+from megabase.genome.regions import Region
 from megabase.genome.sequence import UNKNOWN, reverse_complement
-from megabase.store.layout import USABLE, block_path, contacts_path, mask_path, open_array, sequence_path
+from megabase.store.layout import GAP, MASKS, PIECE, SEQUENCE, USABLE, block_path, found_contents, open_array
 
 COPIED = "windows"
-"""Folder of the windows' own values, in shards of layout `copy`."""
+"""Group of the windows' own values, in shards of layout `copy`."""
 PAIR_BIN = 2048
 """Bin of contact-map targets, in bp (paper section 1.7)."""
-_PIECE = 131_072
 
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One window. T is the number of tracks of a bundle, B its bins."""
+    """One window of S bp. T is the number of tracks of a bundle."""
 
     sequence: UInt8[np.ndarray, " S"]
     """Base codes; 4 for unknown and beyond the chromosome's ends."""
@@ -36,14 +37,50 @@ class Example:
     """By head. 1-bp bundles: bfloat16 [S, T]. ChIP: float32 [S/128, T], sums over 128 bp. Contact maps: float32
     [S/2048, S/2048, T], NaN where missing."""
     masks: dict[str, Bool[np.ndarray, "positions T_or_1"]]
-    """By head: which values are known. Contact maps: which bins [S/2048, 1]."""
+    """By head: which values are known. Contact maps: which bins [S/2048, T or 1]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """One array of the store, of every chromosome: rows of `bin` bp."""
+
+    path: str
+    bin: int
+    beyond: float
+    """Value of rows outside the chromosome."""
+    codec: str = "zstd-3"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bundle:
+    """The tracks of one bundle."""
+
+    bundle: Bundle
+    stored: list[Stored]
+    """Blocks side by side, or contact maps one by one."""
+    widths: list[int]
+    """Tracks of each."""
+    coverages: list[list[tuple[str, int, int]] | None]
+    """The different places in which tracks have data (None: everywhere) ..."""
+    coverage: Int[np.ndarray, " T"]
+    """... and which of them each track has."""
+    order: Int[np.ndarray, " T"]
+    """The tracks as the other strand sees them."""
+    unpaired: Bool[np.ndarray, " T"]
+    """Tracks of one strand whose other strand is not there."""
+
+    @property
+    def masked_by_track(self) -> bool:
+        return self.coverages != [None] or bool(self.unpaired.any())
 
 
 class Shards:
     """The windows of one split, opened."""
 
-    def __init__(self, path: Path, described: Mapping[str, Any], store: Path | None) -> None:
-        self.path, self._described, self._store = path, described, store
+    def __init__(self, path: Path, described: Mapping[str, Any]) -> None:
+        """`path` is where the shards are, or will be, and `described` their attributes."""
+        self.path, self._described = path, described
+        self._store = None if described["store"] is None else path / described["store"]
         self.organism: str = described["organism"]
         self.organism_index: int = described["organism_index"]
         self.window_length: int = described["window"]
@@ -52,23 +89,34 @@ class Shards:
         self.split_hash: str = described["split_hash"]
         """Names the division into splits: equal for all splits of one model."""
         self.store_digest: str = described["store_digest"]
-        """Changes with any value of the store."""
-        self.windows = pd.DataFrame(described["windows"], columns=["chrom", "start", "end"])
+        """Changes with any value, mask or mean of the store."""
+        self.windows = pd.DataFrame(described["windows"], columns=list(_PLACE))
         """chrom, start, end: 0-based, half-open; a window may reach beyond its chromosome."""
-        self._sizes: dict[str, int] = described["sizes"]
-        self._arrays: dict[str, Any] = {}
+        self._places = [Region(*place) for place in zip(*(described["windows"][k] for k in _PLACE), strict=True)]
+        self._sizes: Mapping[str, int] = described["sizes"]
+        self._arrays: dict[Path, Any] = {}
 
     @staticmethod
     def open(path: str | Path) -> Shards:
-        """The shards in a folder. Raises InputError where there are none, or their store is gone."""
+        """The shards in a folder. Raises InputError where there are none, and where the store they point into is gone
+        or no longer the one they were cut from."""
         path = Path(path)
-        if not (path / "zarr.json").exists():
-            raise InputError("no shards here", where=path, remedy="write them: snakemake store")
-        described = json.loads((path / "zarr.json").read_text())["attributes"]
-        store = None if described["store"] is None else path / described["store"]
-        if store is not None and not (store / "zarr.json").exists():
-            raise InputError(f"its store {store} is absent", where=path, remedy="write it: snakemake store")
-        return Shards(path, described, store)
+        try:
+            shards = Shards(path, json.loads((path / "zarr.json").read_text())["attributes"])
+        except FileNotFoundError:
+            raise InputError("no shards here", where=path, remedy="write them: snakemake store") from None
+        except (ValueError, KeyError) as error:
+            what = f"not shards: {' '.join(str(error).split())}"
+            raise InputError(what, where=path, remedy="remove the folder and run snakemake store") from None
+        if shards._store is not None:
+            if not (shards._store / "zarr.json").exists():
+                what = f"its store {shards._store.resolve()} is absent"
+                raise InputError(what, where=path, remedy="write it: snakemake store")
+            blocks = [block_path(block["bundle"], block["block"]) for block in shards._described["blocks"]]
+            if digest(found_contents(shards._store, [SEQUENCE, MASKS, *blocks])) != shards.store_digest:
+                what = f"its store {shards._store.resolve()} has changed since"
+                raise InputError(what, where=path, remedy="write both again: snakemake store")
+        return shards
 
     @cached_property
     def tracks(self) -> dict[str, pd.DataFrame]:
@@ -77,6 +125,15 @@ class Shards:
         for block in self._described["blocks"]:
             rows.setdefault(block["bundle"], []).extend(block["tracks"])
         return {bundle: pd.DataFrame(tracks) for bundle, tracks in rows.items()}
+
+    @property
+    def stored(self) -> list[Stored]:
+        """Every array that windows are read from."""
+        return [_SEQUENCE, _MASKS, *(stored for own in self._bundles for stored in own.stored)]
+
+    def masked_by_track(self, bundle: str) -> bool:
+        """Whether masks of this bundle have a column per track: a property of the tracks, the same for all windows."""
+        return next(own.masked_by_track for own in self._bundles if own.bundle.name == bundle)
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -88,196 +145,208 @@ class Shards:
         """
         if abs(shift) > self.max_shift:
             raise InputError(f"a shift of {shift} bp", where=self.path, remedy=f"stay within {self.max_shift}")
-        chrom, start = self.windows["chrom"][i], int(self.windows["start"][i]) + shift
-        example = self._example(i, chrom, start, start + self.window_length)
+        start = self._places[i].start + shift
+        usable = self._rows(_MASKS, i, start, self.window_length) == USABLE
+        targets, masks = {}, {}
+        for own in self._bundles:
+            head = own.bundle.head
+            if own.bundle.kind == "contact_maps":
+                targets[head] = self._contacts(own, i, start)
+                masks[head] = self._mask(own, i, start, usable, PAIR_BIN)
+            elif own.bundle.store_bin == 1:
+                targets[head] = self._bases(own, i, start)
+                masks[head] = self._mask(own, i, start, usable, 1)
+            else:
+                targets[head] = self._sums(own, i, start)
+                masks[head] = self._mask(own, i, start, usable, own.bundle.resolutions[0])
+        example = Example(self._rows(_SEQUENCE, i, start, self.window_length), targets, masks)
         return self._reversed(example) if reverse_complement else example
 
-    def raw(self, i: int) -> dict[str, np.ndarray]:
-        """Stored values around window `i`, with room for the shift, by name: what a copy holds."""
-        chrom = self.windows["chrom"][i]
-        start = int(self.windows["start"][i]) - self.max_shift
-        end = int(self.windows["end"][i]) + self.max_shift
-        values = {
-            "sequence": self._span("sequence", i, chrom, start, end, UNKNOWN),
-            "mask": self._span("mask", i, chrom, start, end, USABLE + 1),
-        }
-        for block in self._described["blocks"]:
-            bundle = BUNDLES[block["bundle"]]
-            if bundle.kind == "contact_maps":
-                for track in block["tracks"]:
-                    name = f"contacts/{block['block']}/{track['track_id']}"
-                    first, last = start // track["bin"], -(-end // track["bin"])
-                    values[name] = self._span(name, i, chrom, first, last, np.nan)
-            else:
-                name = f"signal/{bundle.name}/{block['block']}"
-                first, last = start // bundle.store_bin, -(-end // bundle.store_bin)
-                values[name] = self._span(name, i, chrom, first, last, 0)
-        return values
+    def margins(self, stored: Stored, i: int) -> Shaped[np.ndarray, "rows *rest"]:
+        """All rows of an array that window `i` may need at any shift; as many for every window."""
+        first = self._first_row(stored, i)
+        rows = (self.window_length + 2 * self.max_shift) // stored.bin + 2
+        return self._rows(stored, i, first * stored.bin, rows * stored.bin)
 
-    def _example(self, i: int, chrom: str, start: int, end: int) -> Example:
-        usable = self._span("mask", i, chrom, start, end, USABLE + 1) == USABLE
-        targets: dict[str, np.ndarray] = {}
-        masks: dict[str, np.ndarray] = {}
+    @cached_property
+    def _bundles(self) -> list[_Bundle]:
+        bundles = []
         for name, table in self.tracks.items():
-            bundle = BUNDLES[name]
-            if bundle.kind == "contact_maps":
-                targets[bundle.head] = self._contacts(i, chrom, start, end)
-                masks[bundle.head] = usable.reshape(-1, PAIR_BIN).mean(axis=1, keepdims=True) > 0.5
-                continue
-            known = usable[:, None] & self._covered(table, chrom, start, end)
-            if bundle.store_bin == 1:
-                targets[bundle.head], masks[bundle.head] = self._bases(bundle, i, chrom, start, end), known
-            else:
-                targets[bundle.head] = self._sums(bundle, i, chrom, start, end)
-                bins = known.reshape(-1, bundle.resolutions[0], known.shape[1])
-                masks[bundle.head] = bins.mean(axis=1) > 0.5
-        sequence = self._span("sequence", i, chrom, start, end, UNKNOWN)
-        return Example(sequence, targets, masks)
+            bundle, stored, widths = BUNDLES[name], [], []
+            for block in self._described["blocks"]:
+                if block["bundle"] != name:
+                    continue
+                path = block_path(name, block["block"])
+                if bundle.kind == "contact_maps":
+                    stored += [
+                        Stored(f"{path}/{track['track_id']}", track["bin"], np.nan, block["codec"])
+                        for track in block["tracks"]
+                    ]
+                    widths += [1] * len(block["tracks"])
+                else:
+                    stored.append(Stored(path, bundle.store_bin, 0, block["codec"]))
+                    widths.append(len(block["tracks"]))
+            covered = [None if places is None else [tuple(place) for place in places] for places in table["covered"]]
+            coverages: list[Any] = []
+            coverages += [places for k, places in enumerate(covered) if places not in covered[:k]]
+            coverage = np.array([coverages.index(places) for places in covered])
+            order = strand_order(table)
+            unpaired = (table["strand"] != ".").to_numpy() & (order == np.arange(len(order)))
+            bundles.append(_Bundle(bundle, stored, widths, coverages, coverage, order, unpaired))
+        return bundles
 
-    def _span(self, name: str, i: int, chrom: str, start: int, end: int, beyond: float) -> np.ndarray:
-        """Rows [start, end) of an array, in its own bins; `beyond` outside the chromosome."""
-        array, offset = self._array(name, i, chrom)
-        size = array.shape[0]
-        first, last = max(start - offset, 0), min(end - offset, size)
-        values = np.full(
-            (end - start, *array.shape[1:]), beyond, array.dtype if self._store is None else array.dtype.numpy_dtype
-        )
-        if first < last:
-            into = first + offset - start
-            # Pieces of 131,072 rows into one buffer are read 2-3 times faster than all at once (data reference 5.3).
-            for at in range(first, last, _PIECE):
-                stop = min(at + _PIECE, last)
-                piece = array[at:stop]
-                values[into + at - first : into + stop - first] = (
-                    piece if self._store is None else piece.read().result()
-                )
+    def _first_row(self, stored: Stored, i: int) -> int:
+        return (self._places[i].start - self.max_shift) // stored.bin
+
+    def _rows(self, stored: Stored, i: int, start: int, length: int) -> Shaped[np.ndarray, "rows *rest"]:
+        """The rows that hold [start, start + length), in bp of the window's chromosome."""
+        array, shape, dtype = self._opened(stored, i)
+        first, last = start // stored.bin, -(-(start + length) // stored.bin)
+        values = np.full((last - first, *shape), stored.beyond, dtype)
+        self._read_into(values, array, stored, i, first)
         return values
 
-    def _array(self, name: str, i: int, chrom: str) -> tuple[Any, int]:
-        """An array and the row of the chromosome that its first row is."""
-        if self._store is None:
-            window = self.windows.iloc[i]
-            array = np.load(self.path / COPIED / f"{i:06d}" / f"{name.replace('/', '.')}.npy", mmap_mode="r")
-            return array, (int(window["start"]) - self.max_shift) // self._bin(name)
-        if (name, chrom) not in self._arrays:
-            kind, *rest = name.split("/")
-            path = {
-                "sequence": lambda: sequence_path(chrom),
-                "mask": lambda: mask_path(chrom),
-                "signal": lambda: f"{block_path(*rest)}/{chrom}",
-                "contacts": lambda: f"{contacts_path(rest[0])}/{rest[1]}/{chrom}",
-            }[kind]()
-            self._arrays[name, chrom] = open_array(self._store / path)  # type: ignore[index]
-        return self._arrays[name, chrom], 0  # type: ignore[index]
+    def _read_into(self, values: np.ndarray, array: Any, stored: Stored, i: int, first: int) -> None:
+        """Rows from `first` on that the array has; the others keep their value."""
+        import tensorstore as ts
 
-    def _bin(self, name: str) -> int:
-        kind, *rest = name.split("/")
-        if kind == "signal":
-            return BUNDLES[rest[0]].store_bin
-        if kind == "contacts":
-            tracks = next(
-                b["tracks"]
-                for b in self._described["blocks"]
-                if b["bundle"] == "CONTACT_MAPS" and b["block"] == rest[0]
-            )
-            return next(track["bin"] for track in tracks if track["track_id"] == rest[1])
-        return 1
-
-    def _blocks(self, bundle: Bundle) -> list[str]:
-        return [block["block"] for block in self._described["blocks"] if block["bundle"] == bundle.name]
-
-    def _bases(self, bundle: Bundle, i: int, chrom: str, start: int, end: int) -> np.ndarray:
-        """bfloat16 [S, T]."""
-        parts = [self._span(f"signal/{bundle.name}/{block}", i, chrom, start, end, 0) for block in self._blocks(bundle)]
-        return (parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)).view(ml_dtypes.bfloat16)
-
-    def _sums(self, bundle: Bundle, i: int, chrom: str, start: int, end: int) -> Float32[np.ndarray, "bins T"]:
-        """Sums over the head's bins: stored means, each weighed by the bases it shares with the bin."""
-        width, resolution = bundle.store_bin, bundle.resolutions[0]
-        first, last = start // width, -(-end // width)
-        parts = [
-            self._span(f"signal/{bundle.name}/{block}", i, chrom, first, last, 0) for block in self._blocks(bundle)
+        offset = self._first_row(stored, i) if self._store is None else 0
+        start = max(first - offset, 0)
+        stop = min(first - offset + len(values), array.shape[0])
+        into = values[start + offset - first :]
+        pieces = [(at, min(at + PIECE, stop)) for at in range(start, stop, PIECE)]
+        written = [
+            ts.array(into[at - start : end - start], copy=False, write=True).write(array[at:end]) for at, end in pieces
         ]
-        means = np.concatenate(parts, axis=1).view(ml_dtypes.bfloat16).astype(np.float64)
-        before = np.concatenate([np.zeros((1, means.shape[1])), np.cumsum(means * width, axis=0)])
-        edges = np.arange(start, end + 1, resolution) - first * width
-        whole, part = np.divmod(edges, width)
-        extra = means[np.minimum(whole, len(means) - 1)] * part[:, None]
-        return np.diff(before[whole] + extra, axis=0).astype(np.float32)
+        for one in written:
+            one.result()
 
-    def _contacts(self, i: int, chrom: str, start: int, end: int) -> Float32[np.ndarray, "bins bins T"]:
+    def _opened(self, stored: Stored, i: int) -> tuple[Any, tuple[int, ...], np.dtype]:
+        """The array, and shape and dtype of a row. Opened once."""
+        if self._store is None:
+            path = self.path / COPIED / stored.path
+        else:
+            path = self._store / stored.path / self._places[i].chrom
+        if path not in self._arrays:
+            self._arrays[path] = open_array(path)
+        array = self._arrays[path]
+        if self._store is None:
+            array = array[i]
+        return array, array.shape[1:], array.dtype.numpy_dtype
+
+    def _bases(self, own: _Bundle, i: int, start: int) -> Shaped[np.ndarray, "S T"]:
+        """bfloat16."""
+        values = np.zeros((self.window_length, sum(own.widths)), np.uint16)
+        column = 0
+        for stored, width in zip(own.stored, own.widths, strict=True):
+            array, *_ = self._opened(stored, i)
+            self._read_into(values[:, column : column + width], array, stored, i, start)
+            column += width
+        return values.view(ml_dtypes.bfloat16)
+
+    def _sums(self, own: _Bundle, i: int, start: int) -> Float32[np.ndarray, "bins T"]:
+        """Sums over the head's bins: stored means, each weighed by the bases it shares with the bin."""
+        width, resolution = own.bundle.store_bin, own.bundle.resolutions[0]
+        bins, per = self.window_length // resolution, resolution // width
+        phase = start % width
+        sums = np.empty((bins, sum(own.widths)), np.float32)
+        column = 0
+        for stored, tracks in zip(own.stored, own.widths, strict=True):
+            means = self._rows(stored, i, start, self.window_length).view(ml_dtypes.bfloat16).astype(np.float32)
+            into = sums[:, column : column + tracks]
+            means[: bins * per].reshape(bins, per, tracks).sum(axis=1, out=into)
+            into *= width
+            if phase:
+                # Each bin begins `phase` bases into one stored bin and takes as many of the one after its last.
+                edges = means[::per] * np.float32(phase)
+                into += edges[1:] - edges[:-1]
+            column += tracks
+        return sums
+
+    def _contacts(self, own: _Bundle, i: int, start: int) -> Float32[np.ndarray, "bins bins T"]:
         """Area-weighted means over 2,048-bp bins aligned with the window; NaN where any source bin is missing."""
-        edges = np.arange(start, end + 1, PAIR_BIN)
-        maps = []
-        for block in self._described["blocks"]:
-            if block["bundle"] != "CONTACT_MAPS":
-                continue
-            for track in block["tracks"]:
-                size = track["bin"]
-                first, last = start // size, -(-end // size)
-                name = f"contacts/{block['block']}/{track['track_id']}"
-                square = _square(self._span(name, i, chrom, first, last, np.nan))
-                bounds = np.arange(first, last + 1) * size
-                shared = np.minimum(edges[1:, None], bounds[None, 1:]) - np.maximum(edges[:-1, None], bounds[None, :-1])
-                weights = np.maximum(shared, 0) / PAIR_BIN
-                missing = np.isnan(square)
-                averaged = weights @ np.where(missing, 0, square) @ weights.T
-                averaged[(weights @ missing @ weights.T) > 0] = np.nan
-                maps.append(averaged.astype(np.float32))
-        return np.stack(maps, axis=-1)
+        bins = self.window_length // PAIR_BIN
+        edges = start + PAIR_BIN * np.arange(bins + 1)
+        maps = np.empty((bins, bins, len(own.stored)), np.float32)
+        for track, stored in enumerate(own.stored):
+            square = _square(self._rows(stored, i, start, self.window_length))
+            missing = np.isnan(square)
+            square[missing] = 0
+            inner = edges - start // stored.bin * stored.bin
+            averages = _pooled(_pooled(square, inner, stored.bin).T, inner, stored.bin).T / PAIR_BIN**2
+            averages[_pooled(_pooled(missing, inner, stored.bin).T, inner, stored.bin).T > 0] = np.nan
+            maps[..., track] = averages
+        return maps
 
-    def _covered(self, table: pd.DataFrame, chrom: str, start: int, end: int) -> Bool[np.ndarray, "S_or_1 T_or_1"]:
-        """Where each track has data. The shape depends on the tracks alone, never on the window."""
-        if table["covered"].isna().all():
-            return np.ones((1, 1), bool)
-        known = np.zeros((end - start, len(table)), bool)
-        for column, regions in enumerate(table["covered"]):
-            if regions is None:
-                known[:, column] = True
-                continue
-            for name, first, last in regions:
+    def _mask(
+        self, own: _Bundle, i: int, start: int, usable: Bool[np.ndarray, " S"], resolution: int
+    ) -> Bool[np.ndarray, "bins T_or_1"]:
+        """A bin is known where a track has data at every base of it, and at least half of it is usable."""
+        chrom = self._places[i].chrom
+        known = np.zeros((len(usable), len(own.coverages)), bool)
+        for column, places in enumerate(own.coverages):
+            for name, first, last in [(chrom, 0, self._sizes[chrom])] if places is None else places:
                 if name == chrom:
                     known[max(first - start, 0) : max(last - start, 0), column] = True
-        return known
+        if resolution == 1:
+            known &= usable[:, None]
+        else:
+            half = usable.reshape(-1, resolution).mean(axis=1) >= 0.5
+            known = known.reshape(-1, resolution, known.shape[1]).all(axis=1) & half[:, None]
+        return known[:, own.coverage] if own.masked_by_track else known
 
     def _reversed(self, example: Example) -> Example:
         targets, masks = {}, {}
-        for name, table in self.tracks.items():
-            bundle = BUNDLES[name]
-            order = strand_order(table)
-            target, mask = example.targets[bundle.head], example.masks[bundle.head]
-            if bundle.kind == "contact_maps":
-                targets[bundle.head], masks[bundle.head] = target[::-1, ::-1], mask[::-1]
-                continue
-            target = target[::-1][:, order]
-            mask = mask[::-1] if mask.shape[1] == 1 else mask[::-1][:, order]
-            if bundle.name == "DNASE":
+        for own in self._bundles:
+            target, mask = example.targets[own.bundle.head][::-1], example.masks[own.bundle.head][::-1]
+            if own.bundle.kind == "contact_maps":
+                target = target[:, ::-1]
+            target = target[..., own.order]
+            if own.masked_by_track:
+                # What the other strand shows of a track without its partner was not measured.
+                mask = mask[:, own.order] & ~own.unpaired
+            if own.bundle.name == "DNASE":
                 # A cut lies between two bases and is counted at the right one: the left one on the other strand
                 # (architecture reference 8).
                 target, mask = _moved_right(target), _moved_right(mask)
-            targets[bundle.head], masks[bundle.head] = target, mask
+            targets[own.bundle.head], masks[own.bundle.head] = target, np.ascontiguousarray(mask)
         return Example(reverse_complement(example.sequence), targets, masks)
 
 
-def strand_order(table: pd.DataFrame) -> np.ndarray:
+_PLACE = ("chrom", "start", "end")
+_SEQUENCE = Stored(SEQUENCE, 1, UNKNOWN)
+_MASKS = Stored(MASKS, 1, GAP)
+
+
+def strand_order(table: pd.DataFrame) -> Int[np.ndarray, " T"]:
     """Positions of the tracks as the other strand sees them: plus and minus of one name change places."""
     place = {(name, strand): i for i, (name, strand) in enumerate(zip(table["track"], table["strand"], strict=True))}
     other = {"+": "-", "-": "+", ".": "."}
     return np.array([place.get((name, other[strand]), i) for (name, strand), i in place.items()])
 
 
-def _moved_right(values: np.ndarray) -> np.ndarray:
+def _moved_right(values: Shaped[np.ndarray, "S T"]) -> Shaped[np.ndarray, "S T"]:
     moved = np.zeros_like(values)
     moved[1:] = values[:-1]
     return moved
 
 
-def _square(band: Float32[np.ndarray, "bins offsets"]) -> Float[np.ndarray, "bins bins"]:
+def _pooled(
+    values: Shaped[np.ndarray, "rows n"], edges: Int[np.ndarray, " cuts"], size: int
+) -> Float64[np.ndarray, "bins n"]:
+    """Sums between `edges` (bp from the first row) of rows of `size` bp, each weighed by the bases it shares."""
+    before = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
+    whole, part = np.divmod(edges, size)
+    return np.diff(before[whole] * size + values[np.minimum(whole, len(values) - 1)] * part[:, None], axis=0)
+
+
+def _square(band: Float32[np.ndarray, "bins offsets"]) -> Float64[np.ndarray, "bins bins"]:
     """The symmetric matrix of a band of its upper diagonals; NaN beyond the band."""
-    bins = len(band)
-    rows, columns = np.triu_indices(bins)
-    kept = columns - rows < band.shape[1]
-    square = np.full((bins, bins), np.nan)
-    square[rows[kept], columns[kept]] = band[rows[kept], (columns - rows)[kept]]
-    square[columns[kept], rows[kept]] = square[rows[kept], columns[kept]]
-    return square
+    bins, offsets = len(band), min(len(band), band.shape[1])
+    padded = np.full((bins, bins + offsets), np.nan)
+    # Row i of the band starts on the diagonal: one further to the right than row i - 1.
+    stride = padded.strides[1]
+    diagonal = np.lib.stride_tricks.as_strided(padded, (bins, offsets), ((bins + offsets + 1) * stride, stride))
+    diagonal[:] = band[:, :offsets]
+    upper = padded[:, :bins]
+    return np.fmax(upper, upper.T)

@@ -1,4 +1,4 @@
-"""The windows of one model, by split: small folders that can be opened alone."""
+"""The windows of one model, by split: small stores that can be opened alone."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ import logging
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from megabase.artifacts import atomic_directory, digest, write_json
+from megabase.errors import InputError
 from megabase.genome.config import Organism
 from megabase.genome.regions import Region
 from megabase.genome.sequence import UNKNOWN
 from megabase.store.config import ShardsConfig
-from megabase.store.layout import open_array, sequence_path
+from megabase.store.layout import MASKS, SEQUENCE, block_path, create_array, found_contents, open_array, write_groups
 from megabase.store.reader import COPIED, Shards
-from megabase.store.windows import SPLITS, split_windows
+from megabase.store.windows import SPLITS, shared_bases, split_windows
 
 logger = logging.getLogger(__name__)
+_CHUNK = 8192
 
 
 def write_shards(
@@ -36,27 +38,23 @@ def write_shards(
 ) -> None:
     """Writes the shards of one organism and fold, a folder per split, and the leakage report.
 
-    `layout: view` points into the store; `copy` writes the sequence and signal of every window, with room for the
-    shift, so that the folder stands alone.
-    Raises InputError where regions overlap or a split has no windows.
+    `layout: view` points into the store; `copy` writes what is stored of every window, with room for the shift, so
+    that the folder stands alone.
+    Raises InputError where regions overlap, a split has no windows, or the store is not what the records say.
     """
     framed = json.loads(frame.read_text())
     blocks = [json.loads(record.read_text()) for record in records]
-    # Sequence codes of whole chromosomes are small beside one block of signal, and windows overlap.
-    unknown_before: dict[str, np.ndarray] = {}
+    where = f"organisms.{organism}.folds.{fold}"
+    contents = {SEQUENCE: framed["content"], MASKS: framed["content"]}
+    contents |= {block_path(block["bundle"], block["block"]): block["content"] for block in blocks}
+    if found_contents(store, contents) != contents:
+        raise InputError("the store is not what its records say", where=store, remedy="write it again: snakemake store")
+    spans = {chrom: _unknown_spans(store, chrom, size) for chrom, size in framed["sizes"].items()}
 
     def unknown(window: Region) -> float:
-        if window.chrom not in unknown_before:
-            codes = open_array(store / sequence_path(window.chrom)).read().result()
-            unknown_before[window.chrom] = np.concatenate([[0], np.cumsum(codes == UNKNOWN)])
-        counts, size = unknown_before[window.chrom], framed["sizes"][window.chrom]
-        start, end = max(window.start, 0), min(window.end, size)
-        outside = (window.end - window.start) - (end - start)
-        return float(counts[end] - counts[start] + outside) / (window.end - window.start)
+        return shared_bases(window, spans) / (window.end - window.start)
 
-    where = f"organisms.{organism}.folds.{fold}"
     windows, leakage, split_hash = split_windows(settings.folds[fold], framed["sizes"], config, unknown, where)
-    content = {"frame": framed["content"], "blocks": [block["content"] for block in blocks]}
     described = {
         "organism": organism,
         "organism_index": settings.index,
@@ -64,23 +62,22 @@ def write_shards(
         "sizes": framed["sizes"],
         "fold": fold,
         "split_hash": split_hash,
-        "store_digest": digest(content),
+        "store_digest": digest(contents),
         "window": config.window,
         "max_shift": config.max_shift,
-        "blocks": [{"bundle": block["bundle"], "block": block["block"], "tracks": block["tracks"]} for block in blocks],
+        "blocks": [{name: block[name] for name in ("bundle", "block", "tracks", "codec")} for block in blocks],
     }
     for split in SPLITS:
-        own = described | {"split": split, "store": os.path.relpath(store, out[split]), "layout": "view"}
+        own = described | {"split": split, "layout": "view", "store": os.path.relpath(store, out[split])}
         own["windows"] = windows[split].to_dict("list")
         with atomic_directory(out[split]) as partial:
-            _write_description(partial, own)
             if config.layout == "copy":
-                copied = Shards(out[split], own, store)
-                _copy(partial, copied)
-                _write_description(partial, own | {"layout": "copy", "store": None})
+                _copy(partial, Shards(out[split], own))
+                own |= {"layout": "copy", "store": None}
+            write_groups(partial, "", own)
     write_json(report, leakage)
     counts = ", ".join(f"{split} {len(windows[split])}" for split in SPLITS)
-    logger.info("%s fold %s: %s windows; %s bp shared", organism, fold, counts, leakage["overlap_with_training_bp"])
+    logger.info("%s fold %s: %s windows, split %s", organism, fold, counts, split_hash)
 
 
 def by_organism(paths: Iterable[str | Path]) -> dict[str, dict[str, Path]]:
@@ -91,14 +88,25 @@ def by_organism(paths: Iterable[str | Path]) -> dict[str, dict[str, Path]]:
     return found
 
 
-def _write_description(folder: Path, described: Mapping[str, Any]) -> None:
-    content = {"zarr_format": 3, "node_type": "group", "attributes": described}
-    (folder / "zarr.json").write_text(json.dumps(content, indent=1) + "\n")
+def _unknown_spans(store: Path, chrom: str, size: int) -> Int[np.ndarray, "spans 2"]:
+    """Where a chromosome's sequence is not known, and all that lies beyond its ends."""
+    codes = open_array(store / SEQUENCE / chrom).read().result()
+    steps = np.flatnonzero(np.diff(codes == UNKNOWN, prepend=False, append=False)).reshape(-1, 2)
+    beyond = np.iinfo(np.int32)
+    return np.concatenate([[[beyond.min, 0]], steps, [[size, beyond.max]]])
 
 
 def _copy(folder: Path, shards: Shards) -> None:
-    """Everything a window may need, as it stands in the store: reading the copy then is reading the store."""
-    for i in range(len(shards.windows)):
-        with atomic_directory(folder / COPIED / f"{i:06d}") as partial:
-            for name, values in shards.raw(i).items():
-                np.save(partial / f"{name.replace('/', '.')}.npy", values)
+    """What is stored of every window: per stored array one of [windows, rows, ...], one window to an object."""
+    for stored in shards.stored:
+        write_groups(folder, str(Path(COPIED, stored.path).parent))
+        array = None
+        for i in range(len(shards)):
+            values = shards.margins(stored, i)
+            if array is None:
+                chunk = (1, min(_CHUNK, len(values)), *values.shape[1:])
+                shard = (1, -(-len(values) // chunk[1]) * chunk[1], *values.shape[1:])
+                shape = (len(shards), *values.shape)
+                place = folder / COPIED / stored.path
+                array = create_array(place, shape, str(values.dtype), chunk=chunk, shard=shard, codec=stored.codec)
+            array[i].write(values).result()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 from megabase.artifacts import digest
 from megabase.errors import InputError
@@ -23,66 +24,80 @@ def split_windows(
     """Windows by split (chrom, start, end), the leakage report, and the hash that names the split.
 
     Training windows start every `stride` bp of a region, the last one flush with its end; held-out windows lie side by
-    side. A region shorter than a window gives one window around its middle. A held-out window that a training window
-    may reach with its shift is dropped (paper section 2), and so is one with more than `max_unknown` unknown bases,
-    as `unknown` measures them (share of a region).
+    side, and what is left at the end of a region is not used: two windows that share bases would count them twice. A
+    region shorter than a window gives one window around its middle. A held-out window that a training window may reach
+    with its shift is dropped (paper section 2), and so is one with more than `max_unknown` unknown bases, as `unknown`
+    measures them (share of a region).
+
+    The report has, by split, the windows `kept`, `dropped_unknown` and `dropped_overlap`, and `overlap_bp_with_train`:
+    the bases of kept windows that training windows reach.
     Raises InputError where regions of two splits overlap, and for a split without windows.
     """
     regions = {
         split: [parse_region(text, sizes, f"{where}.{split}") for text in getattr(fold, split)] for split in SPLITS
     }
     _check_apart(regions, where)
-    report: dict[str, Any] = {"windows": {}, "dropped_unknown": {}, "dropped_overlap": {}}
     windows: dict[str, list[Region]] = {}
+    report: dict[str, Any] = {}
+    reached: Mapping[str, np.ndarray] = {}
     for split in SPLITS:
-        stride = config.stride if split == "train" else config.window
-        tiled = [window for region in regions[split] for window in _tile(region, config.window, stride, split)]
+        held = split != "train"
+        stride = config.window if held else config.stride
+        tiled = [window for region in regions[split] for window in _tile(region, config.window, stride, flush=not held)]
         known = [window for window in tiled if unknown(window) <= config.max_unknown]
-        apart = known if split == "train" else _apart(known, windows["train"], config.max_shift)
-        if not apart:
+        kept = [window for window in known if not held or not shared_bases(window, reached)]
+        if not kept:
             raise InputError(
-                f"no window of {config.window} bp in the {split} split",
+                f"no window of {config.window} bp in the {split} split: {len(tiled)} were laid, {len(known)} of them "
+                f"known well enough, 0 apart from training windows and their shift of {config.max_shift} bp",
                 where=where,
                 remedy="widen its regions, or make shards.window shorter",
             )
-        windows[split] = apart
-        report["windows"][split] = len(apart)
-        report["dropped_unknown"][split] = len(tiled) - len(known)
-        report["dropped_overlap"][split] = len(known) - len(apart)
-    held = [window for split in ("valid", "test") for window in windows[split]]
-    report["overlap_with_training_bp"] = sum(
-        window.overlap(Region(other.chrom, other.start - config.max_shift, other.end + config.max_shift))
-        for window in held
-        for other in windows["train"]
-    )
-    tables = {split: pd.DataFrame(windows[split], columns=["chrom", "start", "end"]) for split in SPLITS}
+        windows[split] = kept
+        if not held:
+            reached = _reach(kept, config.max_shift)
+        report[split] = {
+            "kept": len(kept),
+            "dropped_unknown": len(tiled) - len(known),
+            "dropped_overlap": len(known) - len(kept),
+        }
+        if held:
+            report[split]["overlap_bp_with_train"] = sum(shared_bases(window, reached) for window in kept)
     named = {split: [list(window) for window in windows[split]] for split in SPLITS}
     split_hash = digest({"windows": named, "max_shift": config.max_shift})
+    tables = {split: pd.DataFrame(windows[split], columns=["chrom", "start", "end"]) for split in SPLITS}
     return tables, report | {"split_hash": split_hash}, split_hash
 
 
-def _tile(region: Region, window: int, stride: int, split: str) -> list[Region]:
+def _tile(region: Region, window: int, stride: int, *, flush: bool) -> list[Region]:
     length = region.end - region.start
     if length < window:
         start = region.start - (window - length) // 2
         return [Region(region.chrom, start, start + window)]
     starts = list(range(region.start, region.end - window + 1, stride))
-    if split == "train" and starts[-1] != region.end - window:
+    if flush and starts[-1] != region.end - window:
         starts.append(region.end - window)
     return [Region(region.chrom, start, start + window) for start in starts]
 
 
-def _apart(held: list[Region], trained: list[Region], margin: int) -> list[Region]:
-    """The held-out windows that no training window, moved by up to `margin`, touches."""
-    reach: dict[str, np.ndarray] = {}
-    for chrom in {window.chrom for window in trained}:
-        reach[chrom] = np.array([(own.start - margin, own.end + margin) for own in trained if own.chrom == chrom])
-    kept = []
-    for window in held:
-        spans = reach.get(window.chrom, np.empty((0, 2), int))
-        if not np.any((spans[:, 0] < window.end) & (spans[:, 1] > window.start)):
-            kept.append(window)
-    return kept
+def _reach(windows: Iterable[Region], margin: int) -> dict[str, Int[np.ndarray, "spans 2"]]:
+    """By chromosome, what windows moved by up to `margin` touch: disjoint rows (start, end), sorted."""
+    spans: dict[str, list[list[int]]] = {}
+    for chrom, start, end in sorted(windows):
+        joined = spans.setdefault(chrom, [])
+        if joined and start - margin <= joined[-1][1]:
+            joined[-1][1] = max(joined[-1][1], end + margin)
+        else:
+            joined.append([start - margin, end + margin])
+    return {chrom: np.array(joined) for chrom, joined in spans.items()}
+
+
+def shared_bases(window: Region, spans: Mapping[str, Int[np.ndarray, "spans 2"]]) -> int:
+    """Bases of a window within spans (start, end) that are disjoint, by chromosome."""
+    if window.chrom not in spans:
+        return 0
+    starts, ends = spans[window.chrom].T
+    return int(np.maximum(np.minimum(ends, window.end) - np.maximum(starts, window.start), 0).sum())
 
 
 def _check_apart(regions: Mapping[str, list[Region]], where: object) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt16
+from jaxtyping import Shaped, UInt16
 
 from megabase.artifacts import atomic_directory, digest, provenance, write_json
 from megabase.bundles import BUNDLES
+from megabase.errors import InputError
 from megabase.genome.reference import Reference
 from megabase.portals.sources import METADATA
 from megabase.store import STAGE_VERSION
@@ -23,132 +26,188 @@ from megabase.store.layout import (
     EXCLUDED,
     FORMAT,
     GAP,
+    MASKS,
+    SEQUENCE,
     block_path,
-    contacts_path,
     create_array,
     write_groups,
 )
 
 logger = logging.getLogger(__name__)
 
-_KEPT = (
-    "track_id",
-    "index",
-    "track",
-    "strand",
-    *METADATA,
-    "total",
-    "nonzero_mean",
-    "scale",
-    "covered",
-    "content",
-    "bin",
-)
+_NAMED = ("track_id", "track", "strand", "covered", "nonzero_mean", "bin", "content")
+"""What decides the examples that are read of a track: changes with any of it, and with nothing else."""
+_KEPT = (*_NAMED, "index", "total", "scale", *METADATA)
+_CONTACT_ROWS = 256
+_SIGNAL_CHUNK = 1 << 20
+"""Rows of a chunk of a track's own array: the least that is worth reading of one."""
 
 
 def write_frame(reference: Path, store: Path, record: Path, config: StoreConfig) -> None:
     """Writes `sequence/{chrom}` and `masks/{chrom}` of the store, uint8 at every base, and their record."""
     opened = Reference.open(reference)
+    for group in (SEQUENCE, MASKS):
+        _forget(store / group, record)
     masks = opened.masks()
+    fact = json.loads((reference / "reference.json").read_text())
+    content = digest({"reference": fact["sha256"], "sizes": opened.sizes, "stage": STAGE_VERSION})
     write_groups(store, "", {"format": FORMAT, "assembly": opened.assembly, "sizes": opened.sizes})
-    rows = _rows(config, 1)
-    with atomic_directory(store / "sequence") as sequences, atomic_directory(store / "masks") as excluded:
-        write_groups(sequences, "")
-        write_groups(excluded, "")
+    chunk, shard = _rows(config, 1)
+    with atomic_directory(store / SEQUENCE) as sequences, atomic_directory(store / MASKS) as masked:
+        for folder in (sequences, masked):
+            write_groups(folder, "", {"content": content})
         for chrom, size in opened.sizes.items():
-            codes = opened.codes(chrom, 0, size)
             mask = np.zeros(size, np.uint8)
             # Gaps last: where both hold, a gap says more.
             for reason, value in (("excluded", EXCLUDED), ("gap", GAP)):
                 here = masks[(masks["chrom"] == chrom) & (masks["reason"] == reason)]
                 for start, end in zip(here["start"], here["end"], strict=True):
                     mask[start:end] = value
-            for folder, values in ((sequences, codes), (excluded, mask)):
-                array = create_array(folder / chrom, (size,), "uint8", rows=rows, codec="zstd-3", attributes={})
+            for folder, values in ((sequences, opened.codes(chrom, 0, size)), (masked, mask)):
+                array = create_array(folder / chrom, (size,), "uint8", chunk=(chunk,), shard=(shard,), codec="zstd-3")
                 array.write(values).result()
-    fact = json.loads((reference / "reference.json").read_text())
-    content = digest({"reference": fact["sha256"], "sizes": opened.sizes, "stage": STAGE_VERSION})
     made = {"assembly": opened.assembly, "sizes": opened.sizes, "content": content, "stage_version": STAGE_VERSION}
     write_json(record, made | {"provenance": provenance(("tensorstore",))})
     logger.info("%s: %s bp in %s chromosomes", store.name, sum(opened.sizes.values()), len(opened.sizes))
 
 
 def write_block(signal_record: Path, signal: Path, store: Path, record: Path, config: StoreConfig) -> None:
-    """Packs the tracks of one signal record side by side into the store and writes the block's own record."""
+    """Packs the tracks of one signal record side by side into the store and writes the block's own record.
+
+    `signal` has `{track_id}.zarr` of each. What was there of the block is forgotten first, then replaced whole.
+    Raises InputError for a track whose values are not those of its record or do not fit the store's chromosomes.
+    """
     began = time.monotonic()
     given = json.loads(signal_record.read_text())
     bundle, tracks = BUNDLES[given["bundle"]], given["tracks"]
-    if bundle.kind == "contact_maps":
-        place, codec, trial = contacts_path(given["block"]), "zstd-1", {}
-        write_groups(store, str(Path(place).parent))
-        with atomic_directory(store / place) as partial:
-            _write_contacts(partial, signal, tracks, config)
-    else:
-        codec, trial = config.codec, dict[str, float]()
-        if codec == "trial":
-            codec, trial = _tried(signal, tracks, config, bundle.store_bin)
-        place = block_path(bundle.name, given["block"])
-        write_groups(store, str(Path(place).parent))
-        with atomic_directory(store / place) as partial:
-            _write_signal(partial, signal, tracks, config, bundle.store_bin, codec)
+    content = digest({"tracks": [{name: track[name] for name in _NAMED} for track in tracks], "stage": STAGE_VERSION})
+    contacts = bundle.kind == "contact_maps"
+    place = block_path(bundle.name, given["block"])
+    _forget(store / place, record)
+    sizes = json.loads((store / "zarr.json").read_text())["attributes"]["sizes"]
+    files = [_Track(track, signal, sizes) for track in tracks]
+    codec: str = "zstd-1" if contacts else config.codec
+    trial: dict[str, float] = {}
+    if codec == "trial":
+        codec, trial = _tried(files, config, bundle.store_bin)
+    attributes = {"bin": bundle.store_bin, "dtype": "bfloat16", "codec": codec, "trial": trial}
+    write_groups(store, str(Path(place).parent))
+    with atomic_directory(store / place) as partial:
+        named = {"tracks": [file.track_id for file in files], "content": content}
+        if contacts:
+            write_groups(partial, "", named)
+            _write_contacts(partial, files, config)
+        else:
+            write_groups(partial, "", attributes | named)
+            _write_signal(partial, files, config, attributes)
+        for file in files:
+            file.check_content()
     kept = [{name: track[name] for name in _KEPT} for track in tracks]
-    layout = {"chunk": config.chunk, "shard": config.shard, "codec": codec, "stage": STAGE_VERSION}
     made = {"bundle": bundle.name, "block": given["block"], "tracks": kept, "codec": codec, "trial": trial}
-    made |= {"content": digest({"tracks": [track["content"] for track in kept], "layout": layout})}
-    write_json(record, made | {"stage_version": STAGE_VERSION, "provenance": provenance(("tensorstore",))})
+    made |= {"content": content, "chunk": config.chunk, "shard": config.shard, "stage_version": STAGE_VERSION}
+    write_json(record, made | {"provenance": provenance(("tensorstore", "numcodecs"))})
     logger.info("%s %s: %s tracks, %s, %.1f s", bundle.name, given["block"], len(kept), codec, time.monotonic() - began)
 
 
-def _write_signal(
-    folder: Path, signal: Path, tracks: list[dict[str, Any]], config: StoreConfig, bin_size: int, codec: str
-) -> None:
-    write_groups(folder, "", {"dtype": "bfloat16", "bin": bin_size, "tracks": [track["track_id"] for track in tracks]})
-    files = _opened(signal, tracks)
-    chunk, shard = _rows(config, bin_size)
-    for chrom, length in _lengths(files[0]).items():
-        attributes = {"dtype": "bfloat16", "bin": bin_size}
-        shape = (length, len(tracks))
-        array = create_array(folder / chrom, shape, "uint16", rows=(chunk, shard), codec=codec, attributes=attributes)
-        for start in range(0, length, shard):
-            end = min(start + shard, length)
-            array[start:end].write(_side_by_side(files, chrom, start, end)).result()
+class _Track:
+    """The values of one track as the signal stage left them, checked against its record while they are read."""
+
+    def __init__(self, described: Mapping[str, Any], signal: Path, sizes: Mapping[str, int]) -> None:
+        import zarr
+
+        self.track_id, self.bin = str(described["track_id"]), int(described["bin"])
+        self._path, self._content = signal / f"{self.track_id}.zarr", described["content"]
+        self._read = hashlib.sha256()
+        try:
+            group: Any = zarr.open_group(str(self._path), mode="r")
+            found = {str(chrom): int(group[chrom].shape[0]) for chrom in group}
+            self._group = group
+        except (OSError, ValueError) as error:
+            raise self._broken(f"no track here: {' '.join(str(error).split())}") from None
+        self.lengths = {chrom: -(-size // self.bin) for chrom, size in sorted(sizes.items())}
+        """Bins by chromosome, in order of name: the order of a track's content hash."""
+        if found != self.lengths:
+            raise self._broken(f"its chromosomes {found} are not the {self.lengths} of the store")
+
+    def values(self, chrom: str, start: int = 0, end: int | None = None) -> Shaped[np.ndarray, "bins *offsets"]:
+        try:
+            return np.asarray(self._group[chrom][start:end])
+        except (OSError, ValueError, RuntimeError) as error:
+            raise self._broken(f"{chrom} cannot be read: {' '.join(str(error).split())}") from None
+
+    def checked(self, chrom: str, start: int = 0, end: int | None = None) -> Shaped[np.ndarray, "bins *offsets"]:
+        """The same, entering the check: every value once, in order of chromosome name and position."""
+        values = self.values(chrom, start, end)
+        self._read.update(values.tobytes())
+        return values
+
+    def check_content(self) -> None:
+        if self._read.hexdigest() != self._content:
+            raise self._broken("its values are not those of its record")
+
+    def _broken(self, what: str) -> InputError:
+        return InputError(what, where=self._path, remedy="remove the folder and build the track again")
 
 
-def _write_contacts(folder: Path, signal: Path, tracks: list[dict[str, Any]], config: StoreConfig) -> None:
-    write_groups(folder, "", {"tracks": [track["track_id"] for track in tracks]})
-    for track, file in zip(tracks, _opened(signal, tracks), strict=True):
-        write_groups(folder, track["track_id"], {"bin": track["bin"]})
-        for chrom in file:
-            values = np.asarray(file[chrom])
-            rows = (256, 256 * max(1, config.shard // (256 * track["bin"])))
-            place = folder / track["track_id"] / chrom
-            attributes = {"bin": track["bin"]}
-            array = create_array(place, values.shape, "float32", rows=rows, codec="zstd-1", attributes=attributes)
+def _write_signal(folder: Path, files: list[_Track], config: StoreConfig, attributes: Mapping[str, Any]) -> None:
+    chunk, shard = _rows(config, attributes["bin"])
+    # Whole shards are written, and no chunk of a track is unpacked more often than needed.
+    step = shard * max(1, _SIGNAL_CHUNK // shard)
+    count = len(files)
+    for chrom, length in files[0].lengths.items():
+        array = create_array(
+            folder / chrom,
+            (length, count),
+            "uint16",
+            chunk=(chunk, count),
+            shard=(shard, count),
+            codec=attributes["codec"],
+            attributes=attributes,
+        )
+        for start in range(0, length, step):
+            end = min(start + step, length)
+            values = np.empty((end - start, count), np.uint16)
+            for column, file in enumerate(files):
+                values[:, column] = file.checked(chrom, start, end)
+            array[start:end].write(values).result()
+
+
+def _write_contacts(folder: Path, files: list[_Track], config: StoreConfig) -> None:
+    for file in files:
+        write_groups(folder, file.track_id, {"bin": file.bin})
+        shard = _CONTACT_ROWS * max(1, config.shard // (_CONTACT_ROWS * file.bin))
+        for chrom in file.lengths:
+            values = file.checked(chrom)
+            array = create_array(
+                folder / file.track_id / chrom,
+                values.shape,
+                "float32",
+                chunk=(_CONTACT_ROWS, *values.shape[1:]),
+                shard=(shard, *values.shape[1:]),
+                codec="zstd-1",
+                attributes={"bin": file.bin},
+            )
             array.write(values).result()
 
 
-def _tried(
-    signal: Path, tracks: list[dict[str, Any]], config: StoreConfig, bin_size: int
-) -> tuple[str, dict[str, float]]:
-    """The codec that makes one shard of the largest chromosome smallest, and the ratio of each."""
+def _tried(files: list[_Track], config: StoreConfig, bin_size: int) -> tuple[str, dict[str, float]]:
+    """The codec that makes one shard, in the middle of the longest chromosome, smallest; and the ratio of each."""
     import numcodecs
 
-    files = _opened(signal, tracks)
-    lengths = _lengths(files[0])
-    chrom = max(lengths, key=lengths.__getitem__)
+    chrom, length = max(files[0].lengths.items(), key=lambda item: item[1])
     chunk, shard = _rows(config, bin_size)
-    middle = max(0, lengths[chrom] // 2 - shard // 2)
-    sample = _side_by_side(files, chrom, middle, min(middle + shard, lengths[chrom]))
+    start = max(0, length // 2 - shard // 2)
+    sample: UInt16[np.ndarray, "bins tracks"] = np.stack(
+        [file.values(chrom, start, start + shard) for file in files], 1
+    )
     encoders: dict[str, Any] = {
         "zstd-1": numcodecs.Zstd(1),
         "zstd-3": numcodecs.Zstd(3),
         "blosc-zstd-bitshuffle": numcodecs.Blosc("zstd", 3, numcodecs.Blosc.BITSHUFFLE),
     }
-    pieces = [np.ascontiguousarray(sample[start : start + chunk]) for start in range(0, len(sample), chunk)]
-    ratios = {
-        name: round(sample.nbytes / sum(len(encoders[name].encode(piece)) for piece in pieces), 3) for name in CODECS
-    }
-    return max(ratios, key=ratios.__getitem__), ratios
+    pieces = [np.ascontiguousarray(sample[at : at + chunk]) for at in range(0, len(sample), chunk)]
+    packed = {name: sum(len(encoders[name].encode(piece)) for piece in pieces) for name in CODECS}
+    return min(packed, key=packed.__getitem__), {name: round(sample.nbytes / size, 3) for name, size in packed.items()}
 
 
 def _rows(config: StoreConfig, bin_size: int) -> tuple[int, int]:
@@ -158,17 +217,8 @@ def _rows(config: StoreConfig, bin_size: int) -> tuple[int, int]:
     return chunk, -(-shard // chunk) * chunk
 
 
-def _opened(signal: Path, tracks: list[dict[str, Any]]) -> list[Mapping[str, Any]]:
-    import zarr
-
-    return [zarr.open_group(str(signal / f"{track['track_id']}.zarr"), mode="r") for track in tracks]  # type: ignore[misc]
-
-
-def _lengths(file: Mapping[str, Any]) -> dict[str, int]:
-    return {chrom: file[chrom].shape[0] for chrom in sorted(file)}
-
-
-def _side_by_side(
-    files: list[Mapping[str, Any]], chrom: str, start: int, end: int
-) -> UInt16[np.ndarray, "positions tracks"]:
-    return np.stack([np.asarray(file[chrom][start:end]) for file in files], axis=1)
+def _forget(folder: Path, record: Path) -> None:
+    """Before anything is replaced: the record no longer vouches for it, and leftovers of killed jobs go."""
+    record.unlink(missing_ok=True)
+    for leftover in folder.parent.glob(f".*.partial.{folder.name}"):
+        shutil.rmtree(leftover)
