@@ -163,6 +163,11 @@ def test_blocks_are_neighbours_and_counts_must_agree(tmp_path: Path) -> None:
     assert block_files(given, "RNA_SEQ", 0, 64) == [str(tmp_path / "a.bw"), str(tmp_path / "b.bw")]
     with pytest.raises(InputError, match="2 tracks of DNASE, the config says 3; set organisms"):
         block_files(organism(tmp_path, DNASE=3), "DNASE", 0, 64)
+    del given.bundles["DNASE"]
+    with pytest.raises(InputError, match=r"row \d: DNASE `.*`: the config names no DNASE; set .* or to 0"):
+        block_files(given, "RNA_SEQ", 0, 64)
+    given.bundles["DNASE"] = 0
+    assert len(block_files(given, "RNA_SEQ", 0, 64)) == 2
 
 
 def test_a_slice_pins_every_file_and_keeps_its_time(tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ class Organism:
     """Folder, inside the config's `source_root`, that this organism's paths (but for the table's own) start from."""
     truth: str | None = None
     """Folder of the true rates, in simulated worlds only; gives the best score any model could reach."""
-    bundles: dict[BundleName, Annotated[int, Field(ge=1)]]
-    """Number of tracks of each output type. The DAG is planned from these; the source table must agree."""
+    bundles: dict[BundleName, Annotated[int, Field(ge=0)]]
+    """Number of tracks of each output type. The DAG is planned from these; the source table must agree, but 0 leaves
+    an output type of the table out."""
     folds: Annotated[list[Fold], Field(min_length=1)]
     """The divisions of this genome that models are trained on, by position: fold 0, fold 1, ..."""

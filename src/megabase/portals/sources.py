@@ -194,7 +194,8 @@ def identifier(track: str, strand: str) -> str:
 def block_tracks(organism: Organism, bundle: str, block: int, size: int) -> list[Track]:
     """The tracks of one block: `size` neighbours in the bundle's order.
 
-    Raises InputError where the table's number of tracks is not the config's.
+    Raises InputError where the table's number of tracks is not the config's, of this bundle or of one that the config
+    does not name.
     """
     tracks = _bundle_tracks(organism.sources, organism.source_root, _text(organism.sources), bundle)
     expected = organism.bundles[bundle]  # type: ignore[index]
@@ -204,6 +205,13 @@ def block_tracks(organism: Organism, bundle: str, block: int, size: int) -> list
             where=organism.sources,
             remedy=f"set organisms.*.bundles.{bundle} to {len(tracks)}, or correct the table",
         )
+    for source in _checked(organism.sources, organism.source_root, _text(organism.sources)):
+        if source.bundle not in organism.bundles:
+            raise InputError(
+                f"{source.bundle} `{source.track}`: the config names no {source.bundle}",
+                where=source.where,
+                remedy=f"set organisms.*.bundles.{source.bundle} to its number of tracks, or to 0 to leave it out",
+            )
     return list(tracks[block * size : (block + 1) * size])
 
 
