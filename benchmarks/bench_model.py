@@ -21,9 +21,9 @@ from flax import nnx
 from jaxtyping import Array
 
 from megabase.bundles import BUNDLES
-from megabase.model.config import ModelConfig
+from megabase.model.config import NetworkConfig
 from megabase.model.network import AlphaGenome
-from megabase.model.spec import HeadSpec
+from megabase.model.spec import HeadSpec, ModelConfig
 
 LENGTH = 16_384
 TRACKS = {"RNA_SEQ": 6, "CAGE": 4, "DNASE": 3, "ATAC": 3, "CHIP_TF": 4, "CHIP_HISTONE": 3, "CONTACT_MAPS": 2}
@@ -53,7 +53,7 @@ def main() -> None:
     specs = tuple(HeadSpec(b, t, ((1.0,) * t,), ((True,) * t,)) for b, t in TRACKS.items())
     heads = frozenset(BUNDLES[bundle].head for bundle in TRACKS)
     started = time.perf_counter()
-    model = AlphaGenome(ModelConfig.demo(), specs, 1, rngs=nnx.Rngs(0))
+    model = AlphaGenome(ModelConfig(NetworkConfig.demo(), specs, 1), rngs=nnx.Rngs(0))
     initialised = time.perf_counter() - started
     graph, *states = nnx.split(model, nnx.Param, nnx.BatchStat)
     parameters, statistics_ = map(nnx.to_pure_dict, states)
@@ -61,12 +61,12 @@ def main() -> None:
     dna, organism = jnp.asarray(np.eye(4, dtype=np.float32)[bases]), jnp.zeros(1, jnp.int32)
 
     def forward(parameters: dict, statistics_: dict, dna: Array) -> dict:
-        return nnx.merge(graph, parameters, statistics_)(dna, organism, requested=heads)[0]
+        return nnx.merge(graph, parameters, statistics_)(dna, organism, requested_outputs=heads)[0]
 
     def step(parameters: dict, statistics_: dict, dna: Array) -> tuple[dict, dict]:
         def loss(parameters: dict) -> tuple[Array, dict]:
             model = nnx.merge(graph, parameters, statistics_)
-            predictions, _ = model(dna, organism, train=True, requested=heads)
+            predictions, _ = model(dna, organism, train=True, requested_outputs=heads)
             scaled = [y for outputs in predictions.values() for name, y in outputs.items() if "scaled" in name]
             total = sum(jnp.mean(y - 0.1 * jnp.log(y + 1e-7)) for y in scaled)
             contacts = jnp.mean(jnp.square(predictions["contact_maps"]["predictions"]))

@@ -10,7 +10,7 @@ import pytest
 
 from megabase.config import Config, load
 from megabase.errors import InputError
-from megabase.model.config import ModelConfig
+from megabase.model.config import NetworkConfig
 
 OVERLAYS = ["demo", "region"]
 
@@ -73,7 +73,7 @@ def test_source_root_reaches_every_path(layers: list[Path], tmp_path: Path) -> N
 
 
 def test_the_model_presets_share_their_ratios() -> None:
-    paper, demo = ModelConfig.paper(), ModelConfig.demo()
+    paper, demo = NetworkConfig.paper(), NetworkConfig.demo()
     assert paper.channels + 6 * paper.channel_step == 1536
     assert demo.channels + 6 * demo.channel_step == 64
 

@@ -18,7 +18,7 @@ from pydantic import Field
 from megabase.errors import InputError
 from megabase.evaluation.config import EvaluationConfig, ReportConfig
 from megabase.genome.config import Organism
-from megabase.model.config import ModelConfig
+from megabase.model.config import NetworkConfig
 from megabase.settings import settings
 from megabase.signal.config import SignalConfig
 from megabase.simulate.config import WorldConfig
@@ -52,7 +52,7 @@ class Config:
     """Layout of the store."""
     shards: ShardsConfig = Field(default_factory=ShardsConfig)
     """Windows into the store."""
-    model: ModelConfig = Field(default_factory=ModelConfig)
+    model: NetworkConfig = Field(default_factory=NetworkConfig)
     """Size of the network."""
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     """The recipe shared by all models."""

@@ -14,9 +14,10 @@ import pytest
 from flax import nnx
 
 from megabase.errors import InputError
-from megabase.model.config import ModelConfig
+from megabase.model.config import NetworkConfig
 from megabase.model.network import AlphaGenome
-from megabase.model.spec import HeadSpec, head_specs
+from megabase.model.spec import HeadSpec, ModelConfig, head_specs
+from megabase.model.weights import shapes_of
 
 RNA = HeadSpec("RNA_SEQ", 3, ((2.0, 1.0, 0.5), (1.0, 1.0, 1.0)), ((True, True, True), (True, False, False)))
 TF = HeadSpec("CHIP_TF", 2, ((1.0, 3.0), (1.0, 1.0)), ((True, True), (True, True)))
@@ -25,19 +26,19 @@ HEADS = (RNA, TF, CONTACTS)
 ORGANISMS = jnp.asarray([0, 1], jnp.int32)
 
 
-def small(**changes: object) -> ModelConfig:
+def small(**changes: object) -> NetworkConfig:
     """Two transformer blocks, the second without an update of the pairs."""
     demo = {
-        name: getattr(ModelConfig.demo(), name)
-        for name in ModelConfig.__dataclass_fields__  # type: ignore[attr-defined]
+        name: getattr(NetworkConfig.demo(), name)
+        for name in NetworkConfig.__dataclass_fields__  # type: ignore[attr-defined]
     }
-    return ModelConfig(**(demo | {"channels": 8, "channel_step": 4, "blocks": 2} | changes))  # type: ignore[arg-type]
+    return NetworkConfig(**(demo | {"channels": 8, "channel_step": 4, "blocks": 2} | changes))  # type: ignore[arg-type]
 
 
 def build(
-    config: ModelConfig | None = None, *, heads: tuple[HeadSpec, ...] = HEADS, dropout: float = 0.0
+    config: NetworkConfig | None = None, *, heads: tuple[HeadSpec, ...] = HEADS, dropout: float = 0.0
 ) -> AlphaGenome:
-    return AlphaGenome(config or small(), heads, 2, dropout=dropout, rngs=nnx.Rngs(0))
+    return AlphaGenome(ModelConfig(config or small(), heads, 2), dropout=dropout, rngs=nnx.Rngs(0))
 
 
 def dna(length: int, batch: int = 2, seed: int = 0) -> jax.Array:
@@ -50,7 +51,7 @@ def compiled(train: bool = False, requested: frozenset[str] | None = None):
 
     @nnx.jit
     def call(model, dna, organisms, key=None):
-        predictions, embeddings = model(dna, organisms, train=train, key=key, requested=requested)
+        predictions, embeddings = model(dna, organisms, train=train, key=key, requested_outputs=requested)
         return predictions, embeddings, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
 
     return call
@@ -66,15 +67,8 @@ def sizes(state: object) -> int:
 
 
 def test_the_released_size(shared: Path) -> None:
-    tracks = {}
-    for organism in ("human", "mouse"):
-        table = pd.read_csv(shared / "reference" / "tracks" / f"{organism}.tsv", sep="\t").rename(
-            columns={"name": "track"}
-        )
-        bundles = ("ATAC", "CAGE", "DNASE", "RNA_SEQ", "PROCAP", "CHIP_HISTONE", "CHIP_TF", "CONTACT_MAPS")
-        tracks[organism] = {bundle: table[table["output_type"] == bundle] for bundle in bundles}
-    specs = head_specs(tracks, {"human": 0, "mouse": 1})
-    assert {spec.head: tuple(spec.track_valid.sum(axis=1)) for spec in specs} == {
+    config = ModelConfig.paper(shared / "reference" / "tracks")
+    assert {spec.head: tuple(spec.track_valid.sum(axis=1)) for spec in config.heads} == {
         "atac": (167, 18),
         "cage": (546, 188),
         "dnase": (305, 67),
@@ -83,28 +77,22 @@ def test_the_released_size(shared: Path) -> None:
         "chip_histone": (1116, 183),
         "chip_tf": (1617, 127),
         "contact_maps": (28, 8),
+        "splice_sites_classification": (4, 4),
+        "splice_sites_usage": (734, 180),
+        "splice_sites_junction": (367, 90),
     }
-    assert all(np.isfinite(spec.track_means).all() for spec in specs)
-    model = nnx.eval_shape(lambda: AlphaGenome(ModelConfig.paper(), specs, 2, rngs=nnx.Rngs(0)))
+    assert all(np.isfinite(spec.track_means).all() for spec in config.heads)
+    model = shapes_of(config)
     parameters = nnx.state(model, nnx.Param)
     heads = {name: sizes(state) for name, state in parameters["heads"].items()}
-    assert heads == {
-        "atac": 2361344,
-        "cage": 5903360,
-        "dnase": 3542016,
-        "rna_seq": 7084032,
-        "procap": 1180672,
-        "chip_histone": 7082496,
-        "chip_tf": 10230272,
-        "contact_maps": 7224,
-    }
-    assert sizes(parameters) - sum(heads.values()) == 403_918_983
+    assert sizes(parameters) == 450_452_613 and sum(heads.values()) == 46_533_630
+    assert heads["contact_maps"] == 7224 and heads["splice_sites_classification"] == 15_370
     assert sizes(nnx.state(model, nnx.BatchStat)) == 100_608
 
 
 def test_the_demo_model_is_made_in_seconds() -> None:
     started = time.process_time()
-    build(ModelConfig.demo())
+    build(NetworkConfig.demo())
     assert time.process_time() - started < 3.0
 
 
@@ -122,10 +110,10 @@ def test_shapes(model: AlphaGenome, length: int) -> None:
         "chip_tf": {"scaled_predictions_128bp": (2, bins, 2), "predictions_128bp": (2, bins, 2)},
         "contact_maps": {"predictions": (2, pairs, pairs, 2)},
     }
-    assert {name: x.shape for name, x in embeddings.items()} == {
-        "1bp": (2, length, 16),
-        "128bp": (2, bins, 64),
-        "pair": (2, pairs, pairs, 16),
+    assert {name: x.shape for name, x in embeddings._asdict().items()} == {
+        "embeddings_1bp": (2, length, 16),
+        "embeddings_128bp": (2, bins, 64),
+        "embeddings_pair": (2, pairs, pairs, 16),
     }
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(predictions))
     contacts = predictions["contact_maps"]["predictions"]
@@ -137,14 +125,14 @@ def test_wrong_lengths_and_heads_are_refused(model: AlphaGenome) -> None:
     with pytest.raises(InputError, match="3,000 bp; give a multiple of 2,048"):
         model(dna(3000), ORGANISMS)
     with pytest.raises(InputError, match="no head atac; choose from rna_seq, chip_tf, contact_maps"):
-        model(dna(2048), ORGANISMS, requested=frozenset({"atac"}))
+        model(dna(2048), ORGANISMS, requested_outputs=frozenset({"atac"}))
 
 
 def test_only_what_is_requested_is_computed(model: AlphaGenome) -> None:
     everything, _, _ = compiled()(model, dna(2048), ORGANISMS)
     some, embeddings, _ = compiled(False, frozenset({"chip_tf"}))(model, dna(2048), ORGANISMS)
     assert set(some) == {"chip_tf"}
-    assert set(embeddings) == {"128bp"}
+    assert [name for name, x in embeddings._asdict().items() if x is not None] == ["embeddings_128bp"]
     for name, values in some["chip_tf"].items():
         np.testing.assert_allclose(values, everything["chip_tf"][name], rtol=1e-4, atol=1e-6)
 
@@ -184,7 +172,7 @@ def test_activations_stay_in_scale_through_the_depth() -> None:
     means = {place: float(square.mean()) for place, square in squares.items()}
     assert min(means.values()) > 0.05, min(means.items(), key=lambda item: item[1])
     assert max(means.values()) < 100, max(means.items(), key=lambda item: item[1])
-    for name, x in embeddings.items():
+    for name, x in embeddings._asdict().items():
         assert 0.1 < float(jnp.sqrt(jnp.mean(jnp.square(x)))) < 2.0, name
 
 
@@ -222,7 +210,7 @@ def test_gradients_are_finite_and_reach_every_parameter(remat: bool) -> None:
     def gradients(parameters, statistics, key):
         def loss(parameters):
             model = nnx.merge(graph, parameters, statistics)
-            predictions, _ = model(dna(4096), ORGANISMS, train=True, key=key, requested=heads)
+            predictions, _ = model(dna(4096), ORGANISMS, train=True, key=key, requested_outputs=heads)
             # Padded tracks are masked, as training does it.
             rna = jnp.where(RNA.track_valid[ORGANISMS][:, None], predictions["rna_seq"]["predictions_1bp"], 0.0)
             rest = [predictions["rna_seq"]["scaled_predictions_128bp"], predictions["chip_tf"]["predictions_128bp"]]

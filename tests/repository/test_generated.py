@@ -59,7 +59,7 @@ def test_every_key_is_documented(repo_root: Path) -> None:
 
 
 def test_a_section_without_a_table_is_named() -> None:
-    with pytest.raises(InputError, match=r"no table of .*ModelConfig"):
+    with pytest.raises(InputError, match=r"no table of .*NetworkConfig"):
         filled("<!-- keys of StoreConfig -->\n<!-- end of keys -->", "README.md")
     with pytest.raises(InputError, match="no settings `Stor`"):
         filled("<!-- keys of Stor -->\n<!-- end of keys -->", "README.md")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from megabase.model.config import ModelConfig
+from megabase.model.config import NetworkConfig
 from megabase.training.config import LoopConfig, TrainedModel, TrainingConfig
 from megabase.training.run import train
 
-MODEL = ModelConfig(
-    **ModelConfig.demo().__dict__
+MODEL = NetworkConfig(
+    **NetworkConfig.demo().__dict__
     | {"channels": 4, "channel_step": 2, "blocks": 1, "heads": 2, "key_channels": 4, "value_channels": 4}
     | {"pair_channels": 4, "pair_heads": 2, "pair_position_features": 4}
 )

@@ -138,10 +138,10 @@ def test_the_schedule_and_what_decays() -> None:
     rate = schedule(TrainingConfig())
     assert rate(0) == 0 and np.allclose(rate(2_500), 0.002) and np.allclose(rate(5_000), 0.004)
     assert np.allclose(rate(10_000), 0.002, rtol=1e-3) and np.allclose(rate(15_000), 0, atol=1e-9)
-    parameters = {"conv": {"kernel": jnp.ones((5, 4, 8)), "bias": jnp.ones(8)}, "organism": jnp.ones((2, 8))}
-    assert decayed(parameters) == {"conv": {"kernel": True, "bias": False}, "organism": False}
+    parameters = {"bias": {"linear": {"w": jnp.ones((5, 4, 8)), "b": jnp.ones((2, 8))}}, "organism": jnp.ones((2, 8))}
+    assert decayed(parameters) == {"bias": {"linear": {"w": True, "b": False}}, "organism": False}
     config = TrainingConfig(steps=10, warmup=0, learning_rate=0.1, weight_decay=0.5)
     update = optimizer(config)
     updates, _ = update.update(jax.tree.map(jnp.zeros_like, parameters), update.init(parameters), parameters)
     after = optax.apply_updates(parameters, updates)
-    assert np.allclose(after["conv"]["kernel"], 1 - 0.1 * 0.5) and np.allclose(after["organism"], 1)
+    assert np.allclose(after["bias"]["linear"]["w"], 1 - 0.1 * 0.5) and np.allclose(after["organism"], 1)

@@ -75,19 +75,14 @@ def test_how_often_checkpoints_are_written_reruns_nothing(copied: Workspace) -> 
     assert copied.planned() == set()
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(
-    "moment",
-    [
+def test_a_run_killed_in_every_stage_ends_in_the_same_weights(finished: Workspace, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "killed")
+    for moment in (
         f"{DATASET}/signal/demo/DNASE/*",
         f"{DATASET}/store/demo.zarr/**/signal",
         "results/tiny/checkpoints/fold_0/*/4*",
-    ],
-    ids=["signal", "store", "training"],
-)
-def test_a_killed_run_goes_on_and_ends_in_the_same_weights(finished: Workspace, tmp_path: Path, moment: str) -> None:
-    workspace = Workspace(tmp_path / "killed")
-    workspace.kill_when(moment)
-    assert not (workspace.folder / WEIGHTS).exists()
+    ):
+        workspace.kill_when(moment, "--rerun-incomplete")
+        assert not (workspace.folder / WEIGHTS).exists()
     workspace.run("--rerun-incomplete")
     assert workspace.read(WEIGHTS) == finished.read(WEIGHTS)

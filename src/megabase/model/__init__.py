@@ -1,1 +1,5 @@
 """The network, from DNA to heads."""
+
+from megabase.model.spec import ModelConfig
+
+__all__ = ["ModelConfig"]

@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Key, Num
 
-from megabase.model.config import TOKENS_PER_PAIR_BIN, ModelConfig
+from megabase.model.config import TOKENS_PER_PAIR_BIN, NetworkConfig
 from megabase.model.initialisation import Draws
 from megabase.model.layers import LayerNorm, Linear, RMSBatchNorm, dropout, fold
 
@@ -40,7 +40,7 @@ def rotate(x: Float[Array, "B N H C"], positions: Num[Array, "#B N"], max_distan
 class AttentionBias(nnx.Module):
     """What the pair representation adds to the attention logits, still on the pair's grid."""
 
-    def __init__(self, config: ModelConfig, draws: Draws) -> None:
+    def __init__(self, config: NetworkConfig, draws: Draws) -> None:
         self.norm = RMSBatchNorm(config.pair_channels, draws)
         self.linear = Linear(config.pair_channels, config.heads, draws, bias=False)
 
@@ -51,7 +51,7 @@ class AttentionBias(nnx.Module):
 class MultiHeadAttention(nnx.Module):
     """Attention of many query heads to one shared key and value head."""
 
-    def __init__(self, config: ModelConfig, rate: float, draws: Draws) -> None:
+    def __init__(self, config: NetworkConfig, rate: float, draws: Draws) -> None:
         trunk = config.trunk_channels
         self.heads, self.max_distance, self.rate = config.heads, config.max_distance, rate
         self.norm = RMSBatchNorm(trunk, draws)
@@ -97,7 +97,7 @@ def attend(
 class MLP(nnx.Module):
     """Norm, twice as wide, relu, back, norm; dropout inside and after (paper section 3)."""
 
-    def __init__(self, config: ModelConfig, rate: float, draws: Draws) -> None:
+    def __init__(self, config: NetworkConfig, rate: float, draws: Draws) -> None:
         trunk, self.rate = config.trunk_channels, rate
         self.norm = RMSBatchNorm(trunk, draws)
         self.up = Linear(trunk, 2 * trunk, draws)

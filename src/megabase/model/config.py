@@ -21,7 +21,7 @@ Even = Annotated[int, Field(ge=2, multiple_of=2)]
 
 
 @settings
-class ModelConfig:
+class NetworkConfig:
     """Widths and depths (architecture reference sections 2-5; the defaults are the released model)."""
 
     channels: Annotated[int, Field(ge=1)] = 768
@@ -44,6 +44,8 @@ class ModelConfig:
     """Relative-position features of the sequence-to-pair attention."""
     junction_channels: Even = 768
     """Channels of the splice-junction head."""
+    junction_sites: Annotated[int, Field(ge=1)] = 512
+    """Splice sites of each class, in a window, that junctions are predicted between (architecture reference 6.6)."""
     max_distance: Annotated[int, Field(ge=256)] = 8192
     """Longest distance, in 128-bp tokens, that positions are scaled for."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
@@ -69,7 +71,7 @@ class ModelConfig:
         return self.max_distance // TOKENS_PER_PAIR_BIN
 
     @model_validator(mode="after")
-    def _check(self) -> ModelConfig:
+    def _check(self) -> NetworkConfig:
         if self.key_channels // 2 > self.max_distance:
             raise ValueError("key_channels is more than twice max_distance: no frequencies are left to rotate by")
         if self.pair_position_features // 2 > self.pair_distance:
@@ -77,14 +79,14 @@ class ModelConfig:
         return self
 
     @staticmethod
-    def paper() -> ModelConfig:
+    def paper() -> NetworkConfig:
         """The released model: 450,452,613 parameters with its padded heads."""
-        return ModelConfig()
+        return NetworkConfig()
 
     @staticmethod
-    def demo() -> ModelConfig:
+    def demo() -> NetworkConfig:
         """The same blocks, narrow enough for two CPU cores."""
-        return ModelConfig(
+        return NetworkConfig(
             channels=16,
             channel_step=8,
             blocks=3,
@@ -95,6 +97,7 @@ class ModelConfig:
             pair_heads=4,
             pair_position_features=16,
             junction_channels=16,
+            junction_sites=64,
             dtype="float32",
             remat=False,
         )

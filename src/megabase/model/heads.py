@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Float32, Int
+from jaxtyping import Array, Float, Float32, Int, Shaped
 
-from megabase.model.config import ModelConfig
+from megabase.model.config import NetworkConfig
 from megabase.model.initialisation import Draws
 from megabase.model.layers import MultiOrganismLinear
 from megabase.model.scaling import predictions_unscaled
 from megabase.model.spec import HeadSpec
 
-Embeddings = dict[str, Float[Array, "B *positions C"]]
-"""What was computed of `1bp` [B, S, 2 C], `128bp` [B, S/128, 2 D] and `pair` [B, P, P, C]."""
-Predictions = dict[str, Float32[Array, "B *positions T"]]
+Predictions = dict[str, Shaped[Array, "B *positions T"]]
 """The outputs of one head."""
+
+
+class Embeddings(NamedTuple):
+    """What the heads read; None where it was not computed."""
+
+    embeddings_1bp: Float[Array, "B S 2*C"] | None = None
+    embeddings_128bp: Float[Array, "B S/128 2*D"] | None = None
+    embeddings_pair: Float[Array, "B P P C"] | None = None
+
+    def at(self, resolution: str) -> Float[Array, "B *positions C"]:
+        """The embedding `1bp`, `128bp` or `pair`, which was computed."""
+        embedding: Array = getattr(self, f"embeddings_{resolution}")
+        return embedding
 
 
 class TrackOutput(nnx.Module):
@@ -38,7 +51,7 @@ class TrackOutput(nnx.Module):
 class GenomeTracksHead(nnx.Module):
     """Tracks along the genome at each resolution of their output type, in model space and in the signal's units."""
 
-    def __init__(self, spec: HeadSpec, config: ModelConfig, organisms: int, draws: Draws) -> None:
+    def __init__(self, spec: HeadSpec, config: NetworkConfig, organisms: int, draws: Draws) -> None:
         self.spec = spec
         inputs = {1: 2 * config.channels, 128: 2 * config.trunk_channels}
         self.outputs = nnx.Dict(
@@ -55,7 +68,7 @@ class GenomeTracksHead(nnx.Module):
         means = jnp.asarray(self.spec.track_means)[organism_index][:, None]
         predictions = {}
         for r in self.spec.settings.resolutions:
-            scaled = self.outputs[f"{r}bp"](embeddings[f"{r}bp"], organism_index)
+            scaled = self.outputs[f"{r}bp"](embeddings.at(f"{r}bp"), organism_index)
             predictions[f"scaled_predictions_{r}bp"] = scaled
             predictions[f"predictions_{r}bp"] = predictions_unscaled(scaled, means, r, squash=self.spec.settings.squash)
         return predictions
@@ -64,7 +77,7 @@ class GenomeTracksHead(nnx.Module):
 class ContactMapsHead(nnx.Module):
     """Log observed over expected contacts between bins of 2,048 bp; symmetric, because the embedding is."""
 
-    def __init__(self, spec: HeadSpec, config: ModelConfig, organisms: int, draws: Draws) -> None:
+    def __init__(self, spec: HeadSpec, config: NetworkConfig, organisms: int, draws: Draws) -> None:
         self.spec = spec
         self.linear = MultiOrganismLinear(organisms, config.pair_channels, spec.tracks, draws)
 
@@ -73,9 +86,4 @@ class ContactMapsHead(nnx.Module):
 
     def __call__(self, embeddings: Embeddings, organism_index: Int[Array, " B"]) -> Predictions:
         """`predictions` [B, P, P, T], float32."""
-        return {"predictions": self.linear(embeddings["pair"], organism_index)}
-
-
-Head = GenomeTracksHead | ContactMapsHead
-HEADS: dict[str, type[Head]] = {"signal": GenomeTracksHead, "contact_maps": ContactMapsHead}
-"""The head of each kind of bundle."""
+        return {"predictions": self.linear(embeddings.at("pair"), organism_index)}

@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Key
 
-from megabase.model.config import TOKENS_PER_PAIR_BIN, ModelConfig
+from megabase.model.config import TOKENS_PER_PAIR_BIN, NetworkConfig
 from megabase.model.initialisation import Draws
 from megabase.model.layers import LayerNorm, Linear, dropout, fold
 
@@ -39,7 +39,7 @@ def relative_shift(x: Float[Array, "... P 2*P"]) -> Float[Array, "... P P"]:
 class SequenceToPair(nnx.Module):
     """Pairs from products of pooled tokens, their distance, and a sum of row and column."""
 
-    def __init__(self, config: ModelConfig, rate: float, draws: Draws) -> None:
+    def __init__(self, config: NetworkConfig, rate: float, draws: Draws) -> None:
         trunk, channels, heads = config.trunk_channels, config.pair_channels, config.pair_heads
         self.heads, self.rate = heads, rate
         self.features, self.max_distance = config.pair_position_features, config.pair_distance
@@ -72,7 +72,7 @@ class SequenceToPair(nnx.Module):
 class RowAttention(nnx.Module):
     """Every row of pairs attends to itself, with one head."""
 
-    def __init__(self, config: ModelConfig, rate: float, draws: Draws) -> None:
+    def __init__(self, config: NetworkConfig, rate: float, draws: Draws) -> None:
         channels, self.rate = config.pair_channels, rate
         self.norm = LayerNorm(channels, draws, centred=False)
         self.q = Linear(channels, channels, draws, bias=False)
@@ -90,7 +90,7 @@ class RowAttention(nnx.Module):
 class PairMLP(nnx.Module):
     """Norm, twice as wide, relu, back."""
 
-    def __init__(self, config: ModelConfig, rate: float, draws: Draws) -> None:
+    def __init__(self, config: NetworkConfig, rate: float, draws: Draws) -> None:
         channels, self.rate = config.pair_channels, rate
         self.norm = LayerNorm(channels, draws, centred=False)
         self.up = Linear(channels, 2 * channels, draws)
@@ -103,7 +103,7 @@ class PairMLP(nnx.Module):
 class PairUpdate(nnx.Module):
     """Brings what the tokens have learnt into the pairs."""
 
-    def __init__(self, config: ModelConfig, rate: float, draws: Draws) -> None:
+    def __init__(self, config: NetworkConfig, rate: float, draws: Draws) -> None:
         self.sequence_to_pair = SequenceToPair(config, rate, draws)
         self.row_attention = RowAttention(config, rate, draws)
         self.mlp = PairMLP(config, rate, draws)

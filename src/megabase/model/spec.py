@@ -1,23 +1,29 @@
-"""Which heads a model has and which tracks they predict, per organism."""
+"""What a model predicts: its heads, their tracks, its organisms."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int
 
 from megabase.bundles import BUNDLES, Bundle
 from megabase.errors import InputError
+from megabase.model.config import NetworkConfig
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PADDING = "Padding"
 """Track name of the rows that only fill a table up to the width of the head."""
+_STRANDS = {"+": 1, "-": -1, ".": 0, "positive": 1, "negative": -1, "unstranded": 0, "": 0}
+CLASSES = 5
+"""Splice classes: donor +, acceptor +, donor -, acceptor -, none (architecture reference 6.2)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,11 +33,14 @@ class HeadSpec:
     bundle: str
     """The output type."""
     tracks: int
-    """Width: that of the organism with the most tracks. The others are padded at the end."""
+    """Width: that of the organism with the most tracks. The others are padded at the end, usage at the end of each
+    strand's half. Splice sites: the five classes. Junctions: tissues, each with two strands."""
     means: tuple[tuple[float, ...], ...]
     """Mean over the non-zero bases of each track, per organism; 1 for padding and where there is none."""
     valid: tuple[tuple[bool, ...], ...]
     """Which tracks are real, per organism."""
+    strands: tuple[str, ...] = ()
+    """Per organism one character for each track: `+`, `-` or `.`; all `.` where empty."""
 
     @property
     def settings(self) -> Bundle:
@@ -53,35 +62,119 @@ class HeadSpec:
         """`valid` as an array."""
         return np.asarray(self.valid, bool)
 
+    @property
+    def track_strands(self) -> Int[np.ndarray, "organisms tracks"]:
+        """1 for the plus strand, -1 for the minus strand, 0 for neither."""
+        strands = self.strands or ("." * self.tracks,) * len(self.valid)
+        return np.array([[_STRANDS[strand] for strand in row] for row in strands])
 
-def head_specs(tracks: Mapping[str, Mapping[str, pd.DataFrame]], indices: Mapping[str, int]) -> tuple[HeadSpec, ...]:
+    def columns(self, organism_index: int) -> Int[np.ndarray, " real"]:
+        """Where the rows of an organism's track table stand in the head, in their order."""
+        return np.flatnonzero(self.valid[organism_index])
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """Everything that decides a model's shape; hashable, so that it can stand in a compiled program's key."""
+
+    network: NetworkConfig
+    """Widths and depths."""
+    heads: tuple[HeadSpec, ...]
+    """What it predicts, in the order of `BUNDLES`."""
+    organisms: int
+    """Rows of every per-organism array."""
+
+    @staticmethod
+    def paper(tracks_dir: str | Path, **changes: Any) -> ModelConfig:
+        """The released model: 450,452,613 parameters. `tracks_dir` holds its `human.tsv` and `mouse.tsv`; `changes`
+        are other values of `NetworkConfig` (`dtype="float32"`). Raises InputError for a table that cannot be read."""
+        network = dataclasses.replace(NetworkConfig.paper(), **changes)
+        tables = {name: _released_table(Path(tracks_dir) / f"{name}.tsv") for name in ("human", "mouse")}
+        return ModelConfig(network, head_specs(tables, {"human": 0, "mouse": 1}), len(tables))
+
+    @staticmethod
+    def demo(**changes: Any) -> ModelConfig:
+        """The same blocks at small width, with a few tracks of every output type in two organisms."""
+        network = dataclasses.replace(NetworkConfig.demo(), **changes)
+        sizes = {"SPLICE_SITES": (4, 4), "SPLICE_SITE_USAGE": (6, 4)}
+        tables: list[dict[str, _Rows]] = [
+            {name: {"track": [f"{name} {i}" for i in range(sizes.get(name, (3, 2))[row])]} for name in BUNDLES}
+            for row in range(2)
+        ]
+        return ModelConfig(network, head_specs({"a": tables[0], "b": tables[1]}, {"a": 0, "b": 1}), 2)
+
+
+_Rows = Mapping[str, Any]
+"""A track table by column."""
+
+
+def head_specs(
+    tracks: Mapping[str, Mapping[str, pd.DataFrame | _Rows]], indices: Mapping[str, int]
+) -> tuple[HeadSpec, ...]:
     """The heads for track tables (one row per track, in order; columns `track` and `nonzero_mean`) by organism and
     bundle, in the order of `BUNDLES`. `indices` are the organisms' rows in the model, 0 to their number.
 
-    Raises InputError for indices with gaps and for a bundle that no head predicts.
+    Splice-site usage: all rows of the plus strand, then as many of the minus strand.
+    Raises InputError for indices with gaps, an unknown bundle, and usage that is not two halves.
     """
     if sorted(indices.values()) != list(range(len(indices))):
         raise InputError(f"organism indices are {dict(indices)}", where="organisms", remedy="number them 0, 1, ...")
     for organism, tables in tracks.items():
-        for bundle in tables:
-            if bundle not in BUNDLES or BUNDLES[bundle].kind == "splicing":
-                heads = ", ".join(name for name, known in BUNDLES.items() if known.kind != "splicing")
-                raise InputError(f"no head predicts {bundle}", where=organism, remedy=f"choose from {heads}")
+        for bundle, table in tables.items():
+            if bundle not in BUNDLES:
+                raise InputError(
+                    f"no head predicts {bundle}", where=organism, remedy=f"choose from {', '.join(BUNDLES)}"
+                )
+            if bundle == "SPLICE_SITE_USAGE" and len(table["track"]) % 2:
+                remedy = "list all + rows, then all - rows"
+                raise InputError(f"{len(table['track'])} rows of {bundle}", where=organism, remedy=remedy)
     by_index = [tracks.get(organism, {}) for organism in sorted(indices, key=indices.__getitem__)]
     bundles = [bundle for bundle in BUNDLES if any(bundle in tables for tables in by_index)]
     return tuple(_head_spec(bundle, [tables.get(bundle) for tables in by_index]) for bundle in bundles)
 
 
-def _head_spec(bundle: str, tables: list[pd.DataFrame | None]) -> HeadSpec:
-    width = max(0 if table is None else len(table) for table in tables)
-    means, valid = [], []
-    for table in tables:
-        rows = 0 if table is None else len(table)
-        given = [1.0] * rows
-        if table is not None and "nonzero_mean" in table and BUNDLES[bundle].kind == "signal":
-            given = [float(mean) for mean in table["nonzero_mean"]]
-        real = [True] * rows if table is None or "track" not in table else [t != PADDING for t in table["track"]]
+def _head_spec(bundle: str, tables: list[Any]) -> HeadSpec:
+    rows = [0 if table is None else len(table["track"]) for table in tables]
+    # Usage has its padding at the end of each strand's half, so that a tissue's strands stay half a width apart.
+    parts = 2 if bundle == "SPLICE_SITE_USAGE" else 1
+    width = CLASSES if bundle == "SPLICE_SITES" else max(rows)
+    means, valid, strands = [], [], []
+    for table, count in zip(tables, rows, strict=True):
+        given, real, sides = [1.0] * count, [True] * count, ["."] * count
+        if table is not None:
+            real = [track != PADDING for track in table["track"]]
+            if "strand" in table:
+                sides = [".+-"[_STRANDS[strand]] for strand in table["strand"]]
+            if "nonzero_mean" in table and BUNDLES[bundle].kind == "signal":
+                given = [float(mean) for mean in table["nonzero_mean"]]
         usable = [mean if math.isfinite(mean) and mean > 0 else 1.0 for mean in given]
-        means.append((*usable, *[1.0] * (width - rows)))
-        valid.append((*real, *[False] * (width - rows)))
-    return HeadSpec(bundle, width, tuple(means), tuple(valid))
+        means.append(_padded(usable, 1.0, width, parts))
+        valid.append(_padded(real, False, width, parts))
+        strands.append("".join(_padded(sides, ".", width, parts)))
+    return HeadSpec(bundle, width, tuple(means), tuple(valid), tuple(strands))
+
+
+def _padded(values: list[Any], filler: Any, width: int, parts: int) -> tuple[Any, ...]:
+    size, room = len(values) // parts, width // parts
+    pieces = [values[part * size : (part + 1) * size] + [filler] * (room - size) for part in range(parts)]
+    return tuple(value for piece in pieces for value in piece)
+
+
+def _released_table(path: Path) -> Mapping[str, _Rows]:
+    """A released table of tracks (columns `output_type`, `name`, `nonzero_mean`) by bundle."""
+    try:
+        with open(path, newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        bundles: dict[str, dict[str, list[Any]]] = {}
+        for row in rows:
+            table = bundles.setdefault(row["output_type"], {"track": [], "strand": [], "nonzero_mean": []})
+            table["track"].append(row["name"])
+            table["strand"].append(row["strand"])
+            table["nonzero_mean"].append(float(row["nonzero_mean"] or "nan"))
+    except FileNotFoundError:
+        remedy = "give the folder with human.tsv and mouse.tsv"
+        raise InputError("no such table of tracks", where=path, remedy=remedy) from None
+    except (KeyError, ValueError) as error:
+        remedy = "it needs the columns output_type, name and nonzero_mean"
+        raise InputError(f"not a table of tracks: {error}", where=path, remedy=remedy) from None
+    return bundles

@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from megabase.model.attention import MLP, AttentionBias, MultiHeadAttention
-from megabase.model.config import ModelConfig
+from megabase.model.config import NetworkConfig
 from megabase.model.initialisation import Draws
 from megabase.model.layers import Conv1D, ConvBlock, fold, stage
 from megabase.model.pair import PairUpdate
@@ -70,7 +70,7 @@ class UpStage(nnx.Module):
 class Encoder(nnx.Module):
     """From 1 bp to 128 bp; the activations before each halving are kept for the decoder."""
 
-    def __init__(self, config: ModelConfig, draws: Draws) -> None:
+    def __init__(self, config: NetworkConfig, draws: Draws) -> None:
         widths, self.remat = config.widths, config.remat
         self.stem = Stem(widths[0], draws)
         self.stages = nnx.List([DownStage(inputs, outputs, draws) for inputs, outputs in itertools.pairwise(widths)])
@@ -87,7 +87,7 @@ class Encoder(nnx.Module):
 class Decoder(nnx.Module):
     """From 128 bp back to 1 bp."""
 
-    def __init__(self, config: ModelConfig, draws: Draws) -> None:
+    def __init__(self, config: NetworkConfig, draws: Draws) -> None:
         self.remat = config.remat
         outputs = config.widths[::-1]
         inputs = (config.trunk_channels, *outputs)
@@ -104,7 +104,7 @@ class Decoder(nnx.Module):
 class TransformerBlock(nnx.Module):
     """Attention biased by the pairs, then an MLP; every second block first updates the pairs."""
 
-    def __init__(self, config: ModelConfig, updates_pair: bool, rate: float, draws: Draws) -> None:
+    def __init__(self, config: NetworkConfig, updates_pair: bool, rate: float, draws: Draws) -> None:
         self.pair_update = PairUpdate(config, rate, draws) if updates_pair else None
         self.bias = AttentionBias(config, draws)
         self.attention = MultiHeadAttention(config, rate, draws)
@@ -128,7 +128,7 @@ class TransformerBlock(nnx.Module):
 class Tower(nnx.Module):
     """The transformer."""
 
-    def __init__(self, config: ModelConfig, rate: float, draws: Draws) -> None:
+    def __init__(self, config: NetworkConfig, rate: float, draws: Draws) -> None:
         self.remat = config.remat
         self.blocks = nnx.List([TransformerBlock(config, i % 2 == 0, rate, draws) for i in range(config.blocks)])
 

@@ -16,9 +16,9 @@ from flax import nnx
 import megabase
 from megabase.artifacts import atomic_path, file_sha256, write_json
 from megabase.errors import InputError
-from megabase.model.config import ModelConfig
+from megabase.model.config import NetworkConfig
 from megabase.model.network import AlphaGenome
-from megabase.model.spec import HeadSpec
+from megabase.model.spec import HeadSpec, ModelConfig
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
 
@@ -31,12 +31,12 @@ def export(directory: Path, model: AlphaGenome, description: Mapping[str, Any]) 
     from safetensors.numpy import save_file
 
     with atomic_path(directory / WEIGHTS) as partial:
-        save_file({name: np.array(value, order="C") for name, value in _arrays(model).items()}, str(partial))
+        save_file({name: np.array(value, order="C") for name, value in arrays(model).items()}, str(partial))
     made = dict(description) | {
         "megabase": megabase.__version__,
-        "network": dataclasses.asdict(model.config),
-        "heads": [dataclasses.asdict(spec) for spec in model.specs],
-        "rows": model.organisms,
+        "network": dataclasses.asdict(model.config.network),
+        "heads": [dataclasses.asdict(spec) for spec in model.config.heads],
+        "rows": model.config.organisms,
         "weights_sha256": file_sha256(directory / WEIGHTS),
     }
     write_json(directory / DESCRIPTION, made)
@@ -63,18 +63,10 @@ def load(directory: str | Path) -> tuple[AlphaGenome, dict[str, Any]]:
         if key not in description:
             remedy = "export the model again"
             raise InputError(f"the key `{key}` is missing", where=directory / DESCRIPTION, remedy=remedy)
-    config = pydantic.TypeAdapter(ModelConfig).validate_python(description["network"])
-    specs = tuple(
-        HeadSpec(
-            spec["bundle"],
-            spec["tracks"],
-            tuple(tuple(row) for row in spec["means"]),
-            tuple(tuple(row) for row in spec["valid"]),
-        )
-        for spec in description["heads"]
-    )
-    shapes = nnx.eval_shape(lambda: AlphaGenome(config, specs, description["rows"], rngs=nnx.Rngs(0)))
-    expected = _arrays(shapes)
+    network = pydantic.TypeAdapter(NetworkConfig).validate_python(description["network"])
+    specs = tuple(_head_spec(spec) for spec in description["heads"])
+    shapes = shapes_of(ModelConfig(network, specs, description["rows"]))
+    expected = arrays(shapes)
     for name in sorted(expected.keys() | stored.keys()):
         if name not in stored or name not in expected:
             what = f"the array {name} is {'missing' if name not in stored else 'not part of the model'}"
@@ -85,12 +77,23 @@ def load(directory: str | Path) -> tuple[AlphaGenome, dict[str, Any]]:
     if file_sha256(path) != description["weights_sha256"]:
         what = f"not the weights that {DESCRIPTION} describes: their checksums differ"
         raise InputError(what, where=path, remedy="export the model again")
+    return filled(shapes, stored), description
+
+
+def shapes_of(config: ModelConfig) -> AlphaGenome:
+    """The model with shapes in place of its arrays; nothing is allocated."""
+    return nnx.eval_shape(lambda: AlphaGenome(config, rngs=nnx.Rngs(0)))
+
+
+def filled(shapes: AlphaGenome, values: Mapping[str, Any]) -> AlphaGenome:
+    """The model with these arrays, by name."""
     graph, state = nnx.split(shapes)
-    filled = jax.tree_util.tree_map_with_path(lambda place, _: jax.numpy.asarray(stored[array_name(place)]), state)
-    return nnx.merge(graph, filled), description
+    return nnx.merge(
+        graph, jax.tree_util.tree_map_with_path(lambda place, _: jax.numpy.asarray(values[array_name(place)]), state)
+    )
 
 
-def _arrays(model: AlphaGenome) -> dict[str, Any]:
+def arrays(model: AlphaGenome) -> dict[str, Any]:
     """Every array of the model by its place, such as `encoder.stem.kernel`."""
     leaves = jax.tree_util.tree_leaves_with_path(nnx.state(model))
     return {array_name(place): leaf for place, leaf in leaves}
@@ -100,3 +103,8 @@ def array_name(place: tuple[Any, ...]) -> str:
     """The name of an array from its place in the model's state, as JAX's tree functions give it."""
     parts = [str(getattr(part, "key", getattr(part, "name", getattr(part, "idx", "")))) for part in place]
     return ".".join(part for part in parts if part not in ("value", ""))
+
+
+def _head_spec(described: Mapping[str, Any]) -> HeadSpec:
+    tables = {name: tuple(tuple(row) for row in described[name]) for name in ("means", "valid")}
+    return HeadSpec(described["bundle"], described["tracks"], **tables, strands=tuple(described.get("strands", ())))

@@ -35,13 +35,13 @@ class Predictor:
         }
         """Track tables by organism and bundle, in the order of predictions."""
         self._rows: dict[str, int] = description["organisms"]
-        self._specs = model.specs
+        self._specs = model.config.heads
         graph, state = nnx.split(model)
 
         @jax.jit
         def forward(state: Any, codes: jax.Array, index: jax.Array) -> Any:
-            heads = frozenset(spec.head for spec in model.specs)
-            predictions, _ = nnx.merge(graph, state)(jax.nn.one_hot(codes, 4), index, requested=heads)
+            heads = frozenset(spec.head for spec in model.config.heads)
+            predictions, _ = nnx.merge(graph, state)(jax.nn.one_hot(codes, 4), index, requested_outputs=heads)
             # Model space is the loss's own; people want the signal's units.
             kept = {
                 name: {k: v for k, v in outputs.items() if k.startswith("predictions")}

@@ -23,29 +23,39 @@ def masked_mean(values: Float[Array, "*shape"], mask: Bool[Array, "*_shape"]) ->
     What stands at the others reaches neither the value nor the gradient, NaN included.
     """
     mask = jnp.broadcast_to(mask, values.shape)
-    return jnp.sum(jnp.where(mask, values, 0.0)) / jnp.maximum(1.0, jnp.sum(mask))
+    return jnp.sum(jnp.where(mask, values, 0.0)) / _count(mask)
+
+
+def _count(mask: Bool[Array, "*shape"]) -> Float[Array, ""]:
+    """At least 1. In float32: a batch of the paper's size has more entries than int32 can count."""
+    return jnp.maximum(1.0, jnp.sum(mask, dtype=jnp.float32))
 
 
 def poisson(
     target: Float[Array, "*shape"], predicted: Float[Array, "*shape"], mask: Bool[Array, "*_shape"]
 ) -> Float[Array, ""]:
+    """Mean Poisson deviance."""
+    return masked_mean(deviance(target, predicted), mask)
+
+
+def deviance(target: Float[Array, "*shape"], predicted: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Poisson deviance: `p - y log(p + 1e-7)` less its minimum over p."""
     minimum = target - target * jnp.log(target + _TINY)
-    return masked_mean(predicted - target * jnp.log(predicted + _TINY) - minimum, mask)
+    return predicted - target * jnp.log(predicted + _TINY) - minimum
 
 
 def multinomial(
     target: Float[Array, "B N T"], predicted: Float[Array, "B N T"], mask: Bool[Array, "B N T"], bins: int
 ) -> Float[Array, ""]:
-    """Poisson of the totals of segments of `bins` positions, over their number, and 5 times the cross entropy of the
-    profile within each segment, as a mean over its known positions."""
+    """Poisson deviance of the totals of segments of `bins` positions, and 5 times the cross entropy of the profile
+    within each segment; both as means over known positions, so that a segment weighs as much as is known of it."""
     target = jnp.where(mask, jnp.maximum(target, 0.0), 0.0)
     predicted = jnp.where(mask, predicted, 0.0)
     batch, length, tracks = predicted.shape
     target, predicted, mask = (x.reshape(batch, length // bins, bins, tracks) for x in (target, predicted, mask))
     totals = predicted.sum(axis=2, keepdims=True)
-    known = mask.any(axis=2, keepdims=True)
-    total = poisson(target.sum(axis=2, keepdims=True), totals, known) / bins
+    # Nothing known: nothing observed, nothing predicted, and no deviance.
+    total = jnp.sum(deviance(target.sum(axis=2, keepdims=True), totals)) / _count(mask)
     profile = masked_mean(-target * jnp.log(predicted / (totals + _TINY) + _TINY), mask)
     return total + MULTINOMIAL_WEIGHT * profile
 

@@ -6,6 +6,7 @@ import jax
 import optax
 from jaxtyping import PyTree
 
+from megabase.model.weights import array_name
 from megabase.training.config import TrainingConfig
 
 
@@ -18,14 +19,8 @@ def schedule(config: TrainingConfig) -> optax.Schedule:
 
 
 def decayed(parameters: PyTree) -> PyTree:
-    """Which arrays decay: weight matrices and kernels, not biases, scales, norms or embeddings of an organism."""
-
-    def weighs(path: tuple[object, ...], array: jax.Array) -> bool:
-        name = jax.tree_util.keystr(path)
-        vector = sum(size > 1 for size in array.shape) < 2
-        return not vector and not any(part in name for part in ("organism", "bias", "scale", "offset"))
-
-    return jax.tree_util.tree_map_with_path(weighs, parameters)
+    """Which arrays decay: the weights `w` of linear maps and convolutions; no biases, scales, offsets or embeddings."""
+    return jax.tree_util.tree_map_with_path(lambda place, _: array_name(place).endswith(".w"), parameters)
 
 
 def optimizer(config: TrainingConfig) -> optax.GradientTransformation:

@@ -12,9 +12,9 @@ import jax
 from flax import nnx
 
 from megabase.artifacts import digest, provenance
-from megabase.model.config import ModelConfig
+from megabase.model.config import NetworkConfig
 from megabase.model.network import AlphaGenome
-from megabase.model.spec import head_specs
+from megabase.model.spec import ModelConfig, head_specs
 from megabase.model.weights import export
 from megabase.store.batches import Batch, Batches
 from megabase.store.reader import Shards
@@ -33,7 +33,7 @@ def train(
     trained: TrainedModel,
     config: TrainingConfig,
     loop: LoopConfig,
-    model: ModelConfig,
+    model: NetworkConfig,
     shards: Mapping[str, Mapping[str, Path]],
     checkpoints: Path,
     logs: Path,
@@ -52,7 +52,7 @@ def train(
         opened[organism].organism_index = row
     heads = head_specs({organism: own.tracks for organism, own in opened.items()}, indices)
     widths = {spec.head: spec.tracks for spec in heads}
-    network = AlphaGenome(model, heads, len(indices), dropout=config.dropout, rngs=nnx.Rngs(config.seed))
+    network = AlphaGenome(ModelConfig(model, heads, len(indices)), dropout=config.dropout, rngs=nnx.Rngs(config.seed))
     trainer = Trainer(network, config, make_mesh())
     batches = Batches(
         opened,

@@ -63,9 +63,11 @@ class Trainer:
     """The compiled update and validation of one model. Models of one shape share the compiled programs on disk."""
 
     def __init__(self, model: AlphaGenome, config: TrainingConfig, mesh: Mesh) -> None:
-        self.config, self.mesh, self.heads = config, mesh, model.specs
-        parts: Any = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
-        self.graph, parameters, statistics, self.rest = parts
+        self.config, self.mesh, self.heads = config, mesh, model.config.heads
+        parts: Any = nnx.split(model, nnx.Param, nnx.BatchStat)
+        self.graph, *states = parts
+        # Plain trees of arrays: hundreds of variable objects would cost every call of a step tens of milliseconds.
+        parameters, statistics = map(nnx.to_pure_dict, states)
         self._optimizer = optimizer(config)
         self._schedule = schedule(config)
         everywhere = NamedSharding(mesh, PartitionSpec())
@@ -80,7 +82,7 @@ class Trainer:
 
     def model(self, state: TrainState) -> AlphaGenome:
         """The model with the state's values."""
-        return nnx.merge(self.graph, state.parameters, state.statistics, self.rest)
+        return nnx.merge(self.graph, state.parameters, state.statistics)
 
     def _update(self, state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
         # The key depends on seed and step alone, so that a resumed run drops the same units.
@@ -104,9 +106,9 @@ class Trainer:
     def _loss(
         self, parameters: PyTree, statistics: PyTree, batch: PyTree, key: Array | None, train: bool
     ) -> tuple[Float[Array, ""], tuple[dict[str, Float[Array, ""]], PyTree]]:
-        model = nnx.merge(self.graph, parameters, statistics, self.rest, copy=True)
+        model = nnx.merge(self.graph, parameters, statistics)
         requested = frozenset(spec.head for spec in self.heads)
         index = batch["organism_index"]
-        predictions, _ = model(one_hot(batch["sequence"]), index, train=train, key=key, requested=requested)
+        predictions, _ = model(one_hot(batch["sequence"]), index, train=train, key=key, requested_outputs=requested)
         loss, losses = total_loss(predictions, index, batch["targets"], batch["masks"], self.heads, self.config)
-        return loss, (losses, nnx.state(model, nnx.BatchStat))
+        return loss, (losses, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat)))
