@@ -1,4 +1,7 @@
-"""What a model predicts: its heads, their tracks, its organisms."""
+"""What a model predicts: its heads, their tracks, its organisms.
+
+Read while Snakemake parses; imports nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from jaxtyping import Bool, Float32, Int
-
 from megabase.bundles import BUNDLES, Bundle
 from megabase.errors import InputError
 from megabase.model.config import NetworkConfig
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from jaxtyping import Bool, Float32, Int
 
 PADDING = "Padding"
 """Track name of the rows that only fill a table up to the width of the head."""
@@ -55,21 +57,29 @@ class HeadSpec:
     @property
     def track_means(self) -> Float32[np.ndarray, "organisms tracks"]:
         """`means` as an array."""
+        import numpy as np
+
         return np.asarray(self.means, np.float32)
 
     @property
     def track_valid(self) -> Bool[np.ndarray, "organisms tracks"]:
         """`valid` as an array."""
+        import numpy as np
+
         return np.asarray(self.valid, bool)
 
     @property
     def track_strands(self) -> Int[np.ndarray, "organisms tracks"]:
         """1 for the plus strand, -1 for the minus strand, 0 for neither."""
+        import numpy as np
+
         strands = self.strands or ("." * self.tracks,) * len(self.valid)
         return np.array([[_STRANDS[strand] for strand in row] for row in strands])
 
     def columns(self, organism_index: int) -> Int[np.ndarray, " real"]:
         """Where the rows of an organism's track table stand in the head, in their order."""
+        import numpy as np
+
         return np.flatnonzero(self.valid[organism_index])
 
 
