@@ -20,6 +20,11 @@ def targets_scaling(
     t = targets / (track_means * resolution)
     if squash != 1.0:
         t = t**squash
+    return soft_clip(t)
+
+
+def soft_clip(t: Float[Array, "*any"]) -> Float[Array, "*any"]:
+    """`2 sqrt(10 t) - 10` where t > 10, else t: slope and value meet at 10."""
     return jnp.where(t > SOFT_CLIP, 2.0 * jnp.sqrt(SOFT_CLIP * jnp.maximum(t, SOFT_CLIP)) - SOFT_CLIP, t)
 
 

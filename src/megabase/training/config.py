@@ -34,6 +34,8 @@ class TrainingConfig:
     (the paper does not say)."""
     head_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     """Weight of a head's loss, by head name; 1 where not given (the paper's plain sum, junctions 0.2)."""
+    gene_weight: Annotated[float, Field(ge=0)] = 0.1
+    """Weight of the gene-level loss of RNA-seq (paper; the released code has 0)."""
     multinomial_window: Annotated[int, Field(ge=128, multiple_of=128)] = 131_072
     """Segment of the multinomial loss, in bp; the whole window where that is shorter."""
     seed: Annotated[int, Field(ge=0)] = 0

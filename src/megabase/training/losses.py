@@ -5,15 +5,24 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 
+import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from megabase.model.scaling import targets_scaling
+from megabase.bundles import BUNDLES
+from megabase.model.scaling import soft_clip, targets_scaling
 from megabase.model.spec import HeadSpec
 from megabase.training.config import TrainingConfig
 
 MULTINOMIAL_WEIGHT = 5.0
 """Weight of the profile's shape against its total."""
+JUNCTION_WEIGHT = 0.2
+"""Weight of the junction head's loss among the heads (paper section 4)."""
+JUNCTION_TOTALS_WEIGHT = 0.2
+"""Weight of the totals of donors and acceptors against their shares (architecture reference 6.2)."""
+GENES = "genes"
+"""Name of the gene-level loss of RNA-seq, and of its exons among the masks of a batch."""
 _TINY = 1e-7
 
 
@@ -68,6 +77,73 @@ def contact_loss(
     return masked_mean(jnp.square(predicted - jnp.where(known, target, 0.0)), known)
 
 
+def splice_site_loss(
+    target: Bool[Array, "B S 5"], logits: Float[Array, "B S 5"], mask: Bool[Array, "B S 1"]
+) -> Float[Array, ""]:
+    """Cross entropy with classes smoothed by 1e-7, as a mean over known positions that have a class."""
+    smooth = (1.0 - _TINY) * target + _TINY / target.shape[-1]
+    entropy = -jnp.sum(smooth * jax.nn.log_softmax(logits, axis=-1), axis=-1, keepdims=True)
+    return masked_mean(entropy, mask & target.any(axis=-1, keepdims=True))
+
+
+def usage_loss(
+    target: Float[Array, "B S T"], logits: Float[Array, "B S T"], mask: Bool[Array, "B S T_or_1"]
+) -> Float[Array, ""]:
+    """Binary cross entropy of shares, which are kept 1e-7 from 0 and 1."""
+    share = jnp.clip(jnp.where(mask, target, 0.5), _TINY, 1.0 - _TINY)
+    return masked_mean(optax.losses.sigmoid_binary_cross_entropy(logits, share), mask)
+
+
+def junction_loss(
+    target: Float[Array, "B D A T"], predicted: Float[Array, "B D A T"], mask: Bool[Array, "B D A T"]
+) -> Float[Array, ""]:
+    """Cross entropy of the shares of acceptors of each donor, and of donors of each acceptor; and 0.2 times the Poisson
+    deviance of their totals, those of the target compressed above 10."""
+    target, predicted = jnp.where(mask, target, 0.0), jnp.where(mask, predicted, 0.0)
+    loss = jnp.float32(0)
+    for axis in (1, 2):
+        known = mask.any(axis=axis, keepdims=True)
+        totals = predicted.sum(axis=axis, keepdims=True)
+        counts = poisson(soft_clip(target.sum(axis=axis, keepdims=True)), totals, known)
+        shares = [_shares(values, mask, axis) for values in (target, predicted)]
+        entropy = -jnp.sum(jnp.where(mask, shares[0] * jnp.log(shares[1]), 0.0), axis=axis, keepdims=True)
+        loss += masked_mean(entropy, known) + JUNCTION_TOTALS_WEIGHT * counts
+    return loss
+
+
+def _shares(values: Float[Array, "B D A T"], mask: Bool[Array, "B D A T"], axis: int) -> Float[Array, "B D A T"]:
+    """1 outside the mask, where logarithms are taken of it and thrown away."""
+    raised = jnp.where(mask, values + _TINY, 0.0)
+    sums = raised.sum(axis=axis, keepdims=True)
+    return jnp.where(mask, raised / jnp.where(sums > 0, sums, 1.0), 1.0)
+
+
+def gene_loss(
+    target: Float[Array, "B S T"],
+    predicted: Float[Array, "B S T"],
+    mask: Bool[Array, "B S T"],
+    genes: Bool[Array, "B S 2 G"],
+    strands: Int[Array, "B T"],
+) -> Float[Array, ""]:
+    """How expression is divided among tracks: Poisson deviance of each gene's sum over the tracks of its strand, over
+    their number, and 5 times the cross entropy of the tracks' shares (paper section 4, architecture reference 6.2).
+
+    `genes`: exons of up to G genes on the plus and on the minus strand. `strands`: 1, -1, or 0 for tracks of both.
+    """
+    target, predicted = jnp.where(mask, target, 0.0), jnp.where(mask, predicted, 0.0)
+    exons = genes.astype(jnp.float32)
+    bases = jnp.maximum(1.0, exons.sum(axis=1))[..., None]
+    target, predicted = (jnp.einsum("bsng,bst->bngt", exons, values) / bases for values in (target, predicted))
+    own = jnp.stack([strands >= 0, strands <= 0], axis=1)[:, :, None]
+    known = genes.any(axis=1)[..., None] & own & mask.any(axis=1)[:, None, None]
+    target, predicted = jnp.where(known, target, 0.0), jnp.where(known, predicted, 0.0)
+    sums = predicted.sum(axis=-1, keepdims=True)
+    channels = jnp.maximum(1.0, jnp.max(known.sum(axis=-1)))
+    total = poisson(target.sum(axis=-1, keepdims=True), sums, known.any(axis=-1, keepdims=True)) / channels
+    shares = masked_mean(-target * jnp.log(predicted / (sums + _TINY) + _TINY), known)
+    return total + MULTINOMIAL_WEIGHT * shares
+
+
 def total_loss(
     predictions: Mapping[str, Mapping[str, Float[Array, "..."]]],
     organism_index: Int[Array, " B"],
@@ -79,14 +155,24 @@ def total_loss(
     """The weighted sum of the losses of all heads, and each before its weight, by head."""
     losses = {}
     for spec in heads:
+        outputs, target = predictions[spec.head], targets[spec.head]
         valid = jnp.asarray(spec.track_valid)[organism_index][:, None]
-        mask = masks[spec.head] & valid
-        if spec.settings.kind == "contact_maps":
-            losses[spec.head] = contact_loss(targets[spec.head], predictions[spec.head]["predictions"], mask)
-        else:
-            target = targets[spec.head].astype(jnp.float32)
-            losses[spec.head] = _tracks(predictions[spec.head], organism_index, target, mask, spec, config)
-    total = sum((config.head_weights.get(head, 1.0) * loss for head, loss in losses.items()), jnp.float32(0))
+        match spec.bundle:
+            case "CONTACT_MAPS":
+                losses[spec.head] = contact_loss(target, outputs["predictions"], masks[spec.head] & valid)
+            case "SPLICE_SITES":
+                losses[spec.head] = splice_site_loss(target, outputs["logits"], masks[spec.head])
+            case "SPLICE_SITE_USAGE":
+                losses[spec.head] = usage_loss(target, outputs["logits"], masks[spec.head] & valid)
+            case "SPLICE_JUNCTIONS":
+                known = outputs["splice_junction_mask"] & masks[spec.head]
+                losses[spec.head] = junction_loss(target, outputs["predictions"], known)
+            case _:
+                known = masks[spec.head] & valid
+                losses[spec.head] = _tracks(outputs, organism_index, target.astype(jnp.float32), known, spec, config)
+        if spec.bundle == "RNA_SEQ" and GENES in masks and config.gene_weight:
+            losses[GENES] = _genes(outputs, organism_index, target, masks[spec.head] & valid, masks[GENES], spec)
+    total = sum((_weight(head, config) * loss for head, loss in losses.items()), jnp.float32(0))
     return total, losses
 
 
@@ -125,3 +211,25 @@ def _pooled(
     share = mask.reshape(batch, length // factor, factor, -1).mean(axis=2)
     known = share > 0.5
     return jnp.where(known, sums / jnp.where(known, share, 1.0), 0.0), known
+
+
+def _weight(loss: str, config: TrainingConfig) -> float:
+    default = {GENES: config.gene_weight, BUNDLES["SPLICE_JUNCTIONS"].head: JUNCTION_WEIGHT}.get(loss, 1.0)
+    return config.head_weights.get(loss, default)
+
+
+def _genes(
+    outputs: Mapping[str, Float[Array, "B S T"]],
+    organism_index: Int[Array, " B"],
+    target: Float[Array, "B S T"],
+    mask: Bool[Array, "B S T_or_1"],
+    genes: Bool[Array, "B S 2 G"],
+    spec: HeadSpec,
+) -> Float[Array, ""]:
+    """At 1 bp, in model space like the head's own loss."""
+    means = jnp.asarray(spec.track_means)[organism_index][:, None]
+    target = jnp.where(mask, target.astype(jnp.float32), 0.0)
+    scaled = targets_scaling(target, means, 1, squash=spec.settings.squash)
+    strands = jnp.asarray(spec.track_strands)[organism_index]
+    known = jnp.broadcast_to(mask, scaled.shape)
+    return gene_loss(scaled, outputs["scaled_predictions_1bp"], known, genes, strands)
