@@ -102,6 +102,20 @@ def doctor(expect: Literal["cpu", "gpu", "tpu"] | None = None) -> None:
     _print(diagnose(expect))
 
 
+@app.command(name="import-official")
+def import_official(checkpoint: tyro.conf.Positional[Path], out: tyro.conf.Positional[Path], *, tracks: Path) -> None:
+    """Turns a released AlphaGenome checkpoint into a model of ours, which describes itself.
+
+    Args:
+        checkpoint: Folder of the released Orbax checkpoint.
+        out: Folder for the model.
+        tracks: Folder with the release's tables of tracks, human.tsv and mouse.tsv.
+    """
+    from megabase.commands.import_official import import_official
+
+    import_official(checkpoint, tracks, out)
+
+
 @app.command
 def schema() -> None:
     """Prints the JSON schema of the config."""

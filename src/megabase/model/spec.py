@@ -99,7 +99,7 @@ class ModelConfig:
         """The released model: 450,452,613 parameters. `tracks_dir` holds its `human.tsv` and `mouse.tsv`; `changes`
         are other values of `NetworkConfig` (`dtype="float32"`). Raises InputError for a table that cannot be read."""
         network = dataclasses.replace(NetworkConfig.paper(), **changes)
-        tables = {name: _released_table(Path(tracks_dir) / f"{name}.tsv") for name in ("human", "mouse")}
+        tables = {name: _released(Path(tracks_dir) / f"{name}.tsv") for name in ("human", "mouse")}
         return ModelConfig(network, head_specs(tables, {"human": 0, "mouse": 1}), len(tables))
 
     @staticmethod
@@ -170,21 +170,32 @@ def _padded(values: list[Any], filler: Any, width: int, parts: int) -> tuple[Any
     return tuple(value for piece in pieces for value in piece)
 
 
-def _released_table(path: Path) -> Mapping[str, _Rows]:
-    """A released table of tracks (columns `output_type`, `name`, `nonzero_mean`) by bundle."""
+def released_tables(path: str | Path) -> dict[str, list[dict[str, str]]]:
+    """The rows of a released table of tracks, with its padding, by bundle.
+
+    Raises InputError where it is absent or lacks the columns `output_type`, `name`, `strand` and `nonzero_mean`.
+    """
+    bundles: dict[str, list[dict[str, str]]] = {}
     try:
         with open(path, newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-        bundles: dict[str, dict[str, list[Any]]] = {}
-        for row in rows:
-            table = bundles.setdefault(row["output_type"], {"track": [], "strand": [], "nonzero_mean": []})
-            table["track"].append(row["name"])
-            table["strand"].append(row["strand"])
-            table["nonzero_mean"].append(float(row["nonzero_mean"] or "nan"))
+            for row in csv.DictReader(file, delimiter="\t"):
+                bundles.setdefault(row["output_type"], []).append(row)
+                float(row["nonzero_mean"] or "nan"), row["name"], _STRANDS[row["strand"]]
     except FileNotFoundError:
         remedy = "give the folder with human.tsv and mouse.tsv"
         raise InputError("no such table of tracks", where=path, remedy=remedy) from None
     except (KeyError, ValueError) as error:
-        remedy = "it needs the columns output_type, name and nonzero_mean"
+        remedy = "it needs the columns output_type, name, strand and nonzero_mean, separated by tabs"
         raise InputError(f"not a table of tracks: {error}", where=path, remedy=remedy) from None
     return bundles
+
+
+def _released(path: Path) -> Mapping[str, _Rows]:
+    return {
+        bundle: {
+            "track": [row["name"] for row in rows],
+            "strand": [row["strand"] for row in rows],
+            "nonzero_mean": [float(row["nonzero_mean"] or "nan") for row in rows],
+        }
+        for bundle, rows in released_tables(path).items()
+    }

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Int, Shaped
 from megabase.model.heads import Predictions
 from megabase.model.spec import HeadSpec
 
-_CLASSES = np.array([2, 3, 0, 1, 4])
+SITE_CLASSES = np.array([2, 3, 0, 1, 4])
 """Splice classes as the other strand sees them."""
 
 
@@ -35,7 +35,7 @@ def turned_back(
     """
     if spec.bundle == "SPLICE_JUNCTIONS":
         return _junctions(outputs, spec, turned, length)
-    order = _CLASSES if spec.bundle == "SPLICE_SITES" else other_strand(spec.track_strands[organism_index])
+    order = SITE_CLASSES if spec.bundle == "SPLICE_SITES" else other_strand(spec.track_strands[organism_index])
     made = {}
     for name, values in outputs.items():
         if spec.bundle == "CONTACT_MAPS":
@@ -54,7 +54,7 @@ def _junctions(outputs: Predictions, spec: HeadSpec, turned: Bool[Array, " B"], 
         if name in outputs:
             made[name] = _chosen(turned, jnp.roll(outputs[name], spec.tracks, axis=-1), outputs[name])
     positions = outputs["splice_site_positions"]
-    mirrored = jnp.where(positions >= 0, length - 1 - positions, -1)[:, _CLASSES[:4]]
+    mirrored = jnp.where(positions >= 0, length - 1 - positions, -1)[:, SITE_CLASSES[:4]]
     return made | {"splice_site_positions": _chosen(turned, mirrored, positions)}
 
 

@@ -15,11 +15,13 @@ from jaxtyping import Float32, UInt8
 from megabase.errors import InputError
 from megabase.genome.sequence import reverse_complement
 from megabase.model.network import AlphaGenome
+from megabase.model.strands import SITE_CLASSES
 from megabase.model.weights import load
 from megabase.store.reader import strand_order
 
 Tracks = dict[str, dict[int, Float32[np.ndarray, "B *positions T"]]]
-"""By head and resolution (bp): [B, S/r, T]; contact maps [B, S/2048, S/2048, T] at 2048."""
+"""By head and resolution (bp): [B, S/r, T]; contact maps [B, S/2048, S/2048, T] at 2048. Junctions lie between places,
+not along the sequence, and are not among them."""
 
 
 class Predictor:
@@ -40,7 +42,7 @@ class Predictor:
 
         @jax.jit
         def forward(state: Any, codes: jax.Array, index: jax.Array) -> Any:
-            heads = frozenset(spec.head for spec in model.config.heads)
+            heads = frozenset(spec.head for spec in model.config.heads if spec.bundle != "SPLICE_JUNCTIONS")
             predictions, _ = nnx.merge(graph, state)(jax.nn.one_hot(codes, 4), index, requested_outputs=heads)
             # Model space is the loss's own; people want the signal's units.
             kept = {
@@ -82,16 +84,13 @@ class Predictor:
     def _tracks(self, predictions: Any, organism: str) -> Tracks:
         made: Tracks = {}
         for spec in self._specs:
-            table = self.tracks[organism].get(spec.bundle)
-            if table is None:
+            if spec.bundle not in self.tracks[organism] or spec.head not in predictions:
                 continue
-            outputs = jax.device_get(predictions[spec.head])
-            if spec.settings.kind == "contact_maps":
-                made[spec.head] = {spec.settings.resolutions[0]: outputs["predictions"][..., : len(table)]}
-            else:
-                made[spec.head] = {
-                    r: outputs[f"predictions_{r}bp"][..., : len(table)] for r in spec.settings.resolutions
-                }
+            outputs, columns = jax.device_get(predictions[spec.head]), spec.columns(self._rows[organism])
+            made[spec.head] = {
+                r: outputs[f"predictions_{r}bp" if spec.settings.kind == "signal" else "predictions"][..., columns]
+                for r in spec.settings.resolutions
+            }
         return made
 
     def _turned_back(self, values: np.ndarray, head: str, resolution: int, organism: str) -> np.ndarray:
@@ -99,7 +98,8 @@ class Predictor:
         bundle = next(spec.bundle for spec in self._specs if spec.head == head)
         if bundle == "CONTACT_MAPS":
             return values[:, ::-1, ::-1]
-        values = values[:, ::-1][..., strand_order(self.tracks[organism][bundle])]
+        order = SITE_CLASSES[:-1] if bundle == "SPLICE_SITES" else strand_order(self.tracks[organism][bundle])
+        values = values[:, ::-1][..., order]
         if bundle == "DNASE" and resolution == 1:
             # Its cuts are counted at the base right of them, which is the left one on the other strand; the first
             # base has no such neighbour and keeps its own value.
