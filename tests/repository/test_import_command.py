@@ -18,7 +18,6 @@ from megabase.model import ModelConfig
 from megabase.model.config import NetworkConfig
 from megabase.model.network import AlphaGenome
 from megabase.model.official import to_official
-from megabase.model.spec import NetworkConfig
 from megabase.scoring.predict import Predictor
 
 ROWS = {"RNA_SEQ": ("plus", "minus", "Padding"), "SPLICE_SITES": ("donor", "acceptor", "donor", "acceptor", "Padding")}

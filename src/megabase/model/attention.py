@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Float32, Key, Num
 
 from megabase.model.config import TOKENS_PER_PAIR_BIN, NetworkConfig
 from megabase.model.initialisation import Draws
-from megabase.model.layers import LayerNorm, Linear, RMSBatchNorm, dropout, fold
+from megabase.model.layers import LayerNorm, Linear, RMSBatchNorm, dropout, fold, wide
 
 LOGIT_CAP = 5.0
 """Attention logits, bias included, are kept within ± this by a tanh (architecture reference 3)."""
@@ -29,9 +29,9 @@ def rotate(x: Float[Array, "B N H C"], positions: Num[Array, "#B N"], max_distan
     where positions above 256 coincide; results then differ from its own.)
     """
     frequencies = inverse_frequencies(x.shape[-1], max_distance)
-    angles = (positions.astype(jnp.float32)[..., None] * frequencies)[:, :, None]
+    angles = (positions.astype(wide(x))[..., None] * frequencies)[:, :, None]
     cosine, sine = jnp.cos(angles), jnp.sin(angles)
-    pairs = x.astype(jnp.float32).reshape(*x.shape[:-1], -1, 2)
+    pairs = x.astype(wide(x)).reshape(*x.shape[:-1], -1, 2)
     even, odd = pairs[..., 0], pairs[..., 1]
     turned = jnp.stack((even * cosine - odd * sine, odd * cosine + even * sine), axis=-1)
     return turned.reshape(x.shape).astype(x.dtype)
@@ -85,12 +85,12 @@ def attend(
     the exponentials cannot overflow: no maximum is subtracted, and the sum is divided out after the values.
     """
     batch, tokens, heads, channels = q.shape
-    logits = jnp.einsum("bqhc,bkc->bqhk", q, k, preferred_element_type=jnp.float32) * channels**-0.5
+    logits = jnp.einsum("bqhc,bkc->bqhk", q, k, preferred_element_type=wide(q)) * channels**-0.5
     bins = tokens // TOKENS_PER_PAIR_BIN
     blocks = logits.reshape(batch, bins, TOKENS_PER_PAIR_BIN, heads, bins, TOKENS_PER_PAIR_BIN)
-    blocks = blocks + bias.astype(jnp.float32).transpose(0, 1, 3, 2)[:, :, None, :, :, None]
+    blocks = blocks + bias.astype(wide(bias)).transpose(0, 1, 3, 2)[:, :, None, :, :, None]
     weights = jnp.exp(LOGIT_CAP * jnp.tanh(blocks / LOGIT_CAP)).reshape(logits.shape)
-    y = jnp.einsum("bqhk,bkc->bqhc", weights.astype(v.dtype), v, preferred_element_type=jnp.float32)
+    y = jnp.einsum("bqhk,bkc->bqhc", weights.astype(v.dtype), v, preferred_element_type=wide(v))
     return (y / jnp.sum(weights, axis=-1, keepdims=True)).astype(v.dtype)
 
 

@@ -48,8 +48,9 @@ class NetworkConfig:
     """Splice sites of each class, in a window, that junctions are predicted between (architecture reference 6.6)."""
     max_distance: Annotated[int, Field(ge=256)] = 8192
     """Longest distance, in 128-bp tokens, that positions are scaled for."""
-    dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    """Arithmetic of the forward pass; parameters are float32 always."""
+    dtype: Literal["bfloat16", "float32", "float64"] = "bfloat16"
+    """Arithmetic of the forward pass; parameters are float32. float64 is for comparing programs, and needs JAX's
+    `jax_enable_x64`."""
     remat: bool = True
     """Recompute activations in the backward pass to save memory."""
     residual_scale: float = 0.9

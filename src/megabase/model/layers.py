@@ -22,6 +22,11 @@ EMA_DECAY = 0.9
 """Decay of the running mean squares (paper section 3)."""
 
 
+def wide(x: Array) -> jnp.dtype:
+    """The dtype to accumulate `x` in: float32, or its own where that is wider."""
+    return jnp.promote_types(x.dtype, jnp.float32)
+
+
 def gelu(x: Float[Array, "*any"]) -> Float[Array, "*any"]:
     """`x sigmoid(1.702 x)`, the activation of convolution blocks and embedders (architecture reference 1)."""
     return x * jax.nn.sigmoid(1.702 * x)
@@ -60,7 +65,7 @@ class RMSBatchNorm(nnx.Module):
     def __call__(self, x: Float[Array, "*positions C"], *, train: bool) -> Float[Array, "*positions C"]:
         running = mean_square = self.var_ema[...]
         if train:
-            mean_square = jnp.mean(jnp.square(x.astype(jnp.float32)), axis=range(x.ndim - 1))
+            mean_square = jnp.mean(jnp.square(x.astype(wide(x))), axis=range(x.ndim - 1))
             moved = EMA_DECAY * running + (1.0 - EMA_DECAY) * mean_square
             self.var_ema.set_value(lax.stop_gradient(moved))
         factor = self.scale[...] * lax.rsqrt(mean_square + EPSILON)
@@ -76,11 +81,11 @@ class LayerNorm(nnx.Module):
         self.centred = centred
 
     def __call__(self, x: Float[Array, "... C"]) -> Float[Array, "... C"]:
-        wide = x.astype(jnp.float32)
+        h = x.astype(wide(x))
         if self.centred:
-            wide = wide - jnp.mean(wide, axis=-1, keepdims=True)
-        inverse = lax.rsqrt(jnp.mean(jnp.square(wide), axis=-1, keepdims=True) + EPSILON)
-        return (wide * inverse * self.scale[...] + self.offset[...]).astype(x.dtype)
+            h = h - jnp.mean(h, axis=-1, keepdims=True)
+        inverse = lax.rsqrt(jnp.mean(jnp.square(h), axis=-1, keepdims=True) + EPSILON)
+        return (h * inverse * self.scale[...] + self.offset[...]).astype(x.dtype)
 
 
 class Linear(nnx.Module):
@@ -107,7 +112,7 @@ class MultiOrganismLinear(nnx.Module):
     ) -> Float32[Array, "B *positions outputs"]:
         w = self.w[...][organism_index].astype(x.dtype)
         b = self.b[...][organism_index]
-        y = jnp.einsum("b...i,bio->b...o", x, w, preferred_element_type=jnp.float32)
+        y = jnp.einsum("b...i,bio->b...o", x, w, preferred_element_type=wide(x))
         return y + b.reshape(b.shape[0], *[1] * (x.ndim - 2), b.shape[1])
 
 

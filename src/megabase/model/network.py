@@ -30,6 +30,7 @@ from megabase.model.embedders import OutputEmbedder, PairEmbedder
 from megabase.model.heads import ContactMapsHead, Embeddings, GenomeTracksHead, Predictions
 from megabase.model.initialisation import Draws
 from megabase.model.layers import OrganismEmbedding, stage
+from megabase.model.sharding import divided
 from megabase.model.spec import ModelConfig
 from megabase.model.splicing import (
     THRESHOLD,
@@ -142,21 +143,23 @@ class AlphaGenome(nnx.Module):
     ) -> Embeddings:
         """Those of the embeddings `1bp`, `128bp` and `pair` that are `needed`, in the dtype of the config."""
         remat = self.config.network.remat
-        x, skips = self.encoder(dna.astype(jnp.dtype(self.config.network.dtype)), train=train)
+        x, skips = self.encoder(divided(dna.astype(jnp.dtype(self.config.network.dtype))), train=train)
         x, pair = self.tower(self.organism(x, organism_index), train=train, key=key if train else None)
         fine = coarse = pairs = None
         if needed & {"1bp", "128bp"}:
-            coarse = self.embedder_128bp(x, organism_index, train=train)
+            coarse = divided(self.embedder_128bp(x, organism_index, train=train))
         if "1bp" in needed:
-            fine = stage(
-                remat,
-                lambda embedder, x, coarse: embedder(x, organism_index, coarse, train=train),
-                self.embedder_1bp,
-                self.decoder(x, skips, train=train),
-                coarse,
+            fine = divided(
+                stage(
+                    remat,
+                    lambda embedder, x, coarse: embedder(x, organism_index, coarse, train=train),
+                    self.embedder_1bp,
+                    self.decoder(x, skips, train=train),
+                    coarse,
+                )
             )
         if "pair" in needed:
-            pairs = self.embedder_pair(pair, organism_index)
+            pairs = divided(self.embedder_pair(pair, organism_index))
         return Embeddings(fine, coarse, pairs)
 
     def _likely_sites(

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Float32, Key
 
 from megabase.model.config import TOKENS_PER_PAIR_BIN, NetworkConfig
 from megabase.model.initialisation import Draws
-from megabase.model.layers import LayerNorm, Linear, dropout, fold
+from megabase.model.layers import LayerNorm, Linear, dropout, fold, wide
 
 
 def central_mask(bins: int, features: int, max_distance: int) -> Float32[np.ndarray, "2*bins features"]:
@@ -82,7 +82,7 @@ class RowAttention(nnx.Module):
     def __call__(self, pair: Float[Array, "B P P C"], *, key: Key[Array, ""] | None) -> Float[Array, "B P P C"]:
         h = self.norm(pair)
         q, k, v = self.q(h), self.k(h), self.v(h)
-        logits = jnp.einsum("bpqc,bpkc->bpqk", q, k, preferred_element_type=jnp.float32) * q.shape[-1] ** -0.5
+        logits = jnp.einsum("bpqc,bpkc->bpqk", q, k, preferred_element_type=wide(q)) * q.shape[-1] ** -0.5
         weights = jax.nn.softmax(logits, axis=-1).astype(v.dtype)
         return dropout(jnp.einsum("bpqk,bpkc->bpqc", weights, v), self.rate, key)
 

@@ -14,6 +14,7 @@ from megabase.model.config import NetworkConfig
 from megabase.model.heads import Embeddings, Predictions
 from megabase.model.initialisation import Draws
 from megabase.model.layers import MultiOrganismLinear
+from megabase.model.sharding import gathered
 from megabase.model.spec import HeadSpec
 
 THRESHOLD = 0.1
@@ -86,8 +87,8 @@ class SpliceJunctionsHead(nnx.Module):
         back as `splice_site_positions`.
         """
         h = self.linear(embeddings.at("1bp"), organism_index)
-        rows = jnp.arange(len(h))[:, None, None]
-        sites = h[rows, jnp.maximum(positions, 0)]
+        batch, kinds, count = positions.shape
+        sites = gathered(h, jnp.maximum(positions, 0).reshape(batch, -1)).reshape(batch, kinds, count, -1)
         valid = jnp.asarray(self.spec.track_valid)[organism_index]
         strands = []
         for donor, acceptor in ((0, 1), (2, 3)):

@@ -13,6 +13,7 @@ from megabase.model.config import NetworkConfig
 from megabase.model.initialisation import Draws
 from megabase.model.layers import Conv1D, ConvBlock, fold, stage
 from megabase.model.pair import PairUpdate
+from megabase.model.sharding import divided
 
 Skips = list[Float[Array, "B _ _"]]
 """Activations at 1, 2, 4, ..., 64 bp, handed from the encoder to the decoder."""
@@ -78,9 +79,9 @@ class Encoder(nnx.Module):
     def __call__(self, dna: Float[Array, "B S 4"], *, train: bool) -> tuple[Float[Array, "B S/128 D"], Skips]:
         x, skips = dna, []
         for module in (self.stem, *self.stages):
-            x = stage(self.remat, lambda module, x: module(x, train=train), module, x)
+            x = divided(stage(self.remat, lambda module, x: module(x, train=train), module, x))
             skips.append(x)
-            x = halve(x)
+            x = divided(halve(x))
         return x, skips
 
 
@@ -97,7 +98,7 @@ class Decoder(nnx.Module):
 
     def __call__(self, x: Float[Array, "B S/128 D"], skips: Skips, *, train: bool) -> Float[Array, "B S C"]:
         for module, skip in zip(self.stages, reversed(skips), strict=True):
-            x = stage(self.remat, lambda module, x, skip: module(x, skip, train=train), module, x, skip)
+            x = divided(stage(self.remat, lambda module, x, skip: module(x, skip, train=train), module, x, skip))
         return x
 
 
@@ -141,4 +142,5 @@ class Tower(nnx.Module):
             x, pair = stage(
                 self.remat, lambda block, x, pair, site=site: block(x, pair, train=train, key=site), block, x, pair
             )
+            x, pair = divided(x), divided(pair)
         return x, pair

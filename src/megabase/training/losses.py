@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from megabase.bundles import BUNDLES
+from megabase.model.layers import wide
 from megabase.model.scaling import soft_clip, targets_scaling
 from megabase.model.spec import HeadSpec
 from megabase.training.config import TrainingConfig
@@ -169,7 +170,7 @@ def total_loss(
                 losses[spec.head] = junction_loss(target, outputs["predictions"], known)
             case _:
                 known = masks[spec.head] & valid
-                losses[spec.head] = _tracks(outputs, organism_index, target.astype(jnp.float32), known, spec, config)
+                losses[spec.head] = _tracks(outputs, organism_index, target, known, spec, config)
         if spec.bundle == "RNA_SEQ" and GENES in masks and config.gene_weight:
             losses[GENES] = _genes(outputs, organism_index, target, masks[spec.head] & valid, masks[GENES], spec)
     total = sum((_weight(head, config) * loss for head, loss in losses.items()), jnp.float32(0))
@@ -189,12 +190,13 @@ def _tracks(
     losses = []
     finest = spec.settings.resolutions[0]
     for resolution in spec.settings.resolutions:
+        predicted = predictions[f"scaled_predictions_{resolution}bp"]
         factor = resolution // finest
-        values, known = _pooled(target, mask, factor)
+        values, known = _pooled(target.astype(wide(predicted)), mask, factor)
         scaled = targets_scaling(values, means, resolution, squash=spec.settings.squash)
         bins = min(config.multinomial_window // resolution, scaled.shape[1])
         known = jnp.broadcast_to(known, scaled.shape)
-        losses.append(multinomial(scaled, predictions[f"scaled_predictions_{resolution}bp"], known, bins))
+        losses.append(multinomial(scaled, predicted, known, bins))
     return functools.reduce(jnp.add, losses)
 
 
@@ -228,8 +230,9 @@ def _genes(
 ) -> Float[Array, ""]:
     """At 1 bp, in model space like the head's own loss."""
     means = jnp.asarray(spec.track_means)[organism_index][:, None]
-    target = jnp.where(mask, target.astype(jnp.float32), 0.0)
+    predicted = outputs["scaled_predictions_1bp"]
+    target = jnp.where(mask, target.astype(wide(predicted)), 0.0)
     scaled = targets_scaling(target, means, 1, squash=spec.settings.squash)
     strands = jnp.asarray(spec.track_strands)[organism_index]
     known = jnp.broadcast_to(mask, scaled.shape)
-    return gene_loss(scaled, outputs["scaled_predictions_1bp"], known, genes, strands)
+    return gene_loss(scaled, predicted, known, genes, strands)

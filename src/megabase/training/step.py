@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -75,14 +74,24 @@ class Trainer:
             TrainState(jnp.zeros((), jnp.int32), parameters, statistics, self._optimizer.init(parameters)), everywhere
         )
         # The state is replaced at every update: its memory is handed on.
-        self.update: Callable[[TrainState, PyTree], tuple[TrainState, Metrics]] = jax.jit(
-            self._update, donate_argnums=0, out_shardings=(everywhere, everywhere)
-        )
-        self.validate: Callable[[TrainState, PyTree], Metrics] = jax.jit(self._validate)
+        self._compiled_update = jax.jit(self._update, donate_argnums=0, out_shardings=(everywhere, everywhere))
+        self._compiled_validate = jax.jit(self._validate)
 
     def model(self, state: TrainState) -> AlphaGenome:
         """The model with the state's values."""
         return nnx.merge(self.graph, state.parameters, state.statistics)
+
+    def update(self, state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
+        """One update; `state` is used up."""
+        with jax.set_mesh(self.mesh):
+            updated: tuple[TrainState, Metrics] = self._compiled_update(state, batch)
+        return updated
+
+    def validate(self, state: TrainState, batch: PyTree) -> Metrics:
+        """Losses of a batch as the trained model would have them."""
+        with jax.set_mesh(self.mesh):
+            metrics: Metrics = self._compiled_validate(state, batch)
+        return metrics
 
     def _update(self, state: TrainState, batch: PyTree) -> tuple[TrainState, Metrics]:
         # The key depends on seed and step alone, so that a resumed run drops the same units.
