@@ -254,10 +254,10 @@ def test_head_specs_pad_to_the_widest_organism() -> None:
     mouse = pd.DataFrame({"track": ["c"], "nonzero_mean": [4.0]})
     tracks = {"mouse": {"DNASE": mouse}, "human": {"DNASE": human, "ATAC": mouse}}
     atac, dnase = head_specs(tracks, {"human": 0, "mouse": 1})
-    assert dnase == HeadSpec("DNASE", 2, ((2.0, 1.0), (4.0, 1.0)), ((True, True), (True, False)))
-    assert atac == HeadSpec("ATAC", 1, ((4.0,), (1.0,)), ((True,), (False,)))
-    with pytest.raises(InputError, match="human: no head predicts SPLICE_SITES; choose from ATAC"):
-        head_specs({"human": {"SPLICE_SITES": human}}, {"human": 0})
+    assert dnase == HeadSpec("DNASE", 2, ((2.0, 1.0), (4.0, 1.0)), ((True, True), (True, False)), ("..", ".."))
+    assert atac == HeadSpec("ATAC", 1, ((4.0,), (1.0,)), ((True,), (False,)), (".", "."))
+    with pytest.raises(InputError, match="human: no head predicts METHYLATION; choose from ATAC"):
+        head_specs({"human": {"METHYLATION": human}}, {"human": 0})
     with pytest.raises(InputError, match="number them 0, 1"):
         head_specs(tracks, {"human": 0, "mouse": 2})
 
