@@ -1,3 +1,3 @@
 """Reference sequence, annotation, regions and masks."""
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2

@@ -18,6 +18,7 @@ from megabase.genome import STAGE_VERSION
 from megabase.genome.annotation import read_gtf
 from megabase.genome.bedtools import find_bedtools
 from megabase.genome.config import Organism
+from megabase.genome.polya import read_polya
 from megabase.genome.sequence import UNKNOWN, encode
 from megabase.genome.text import read_lines
 
@@ -64,6 +65,10 @@ class Reference:
         """chrom, start, end, strand, gene_id, transcript_id."""
         return pd.read_parquet(self.folder / "exons.parquet")
 
+    def polya(self) -> pd.DataFrame:
+        """Polyadenylation sites: chrom, position (0-based), strand, gene_id, pas_id; none where none were given."""
+        return pd.read_parquet(self.folder / "polya.parquet")
+
     def masks(self) -> pd.DataFrame:
         """chrom, start, end, reason (`gap` or `excluded`), merged per reason."""
         return pd.read_parquet(self.folder / "masks.parquet")
@@ -72,8 +77,8 @@ class Reference:
 def build_reference(organism: Organism, out: Path) -> None:
     """Writes the reference folder of an organism.
 
-    Raises InputError for a chromosome that the FASTA does not have or has twice, for an annotation or an exclusion
-    list of another assembly, and for unreadable files.
+    Raises InputError for a chromosome that the FASTA does not have or has twice, for an annotation, polyadenylation
+    sites or an exclusion list of another assembly, and for unreadable files.
     """
     import pyfaidx
 
@@ -83,11 +88,15 @@ def build_reference(organism: Organism, out: Path) -> None:
         genes, exons = read_gtf(organism.annotation, sizes, organism.aliases)
         genes.to_parquet(partial / "genes.parquet", index=False)
         exons.to_parquet(partial / "exons.parquet", index=False)
+        read_polya(organism.polya, sizes, organism.aliases).to_parquet(partial / "polya.parquet", index=False)
         masks = pd.concat([_merged(gaps, "gap"), _merged(_excluded(organism, sizes), "excluded")], ignore_index=True)
         masks.to_parquet(partial / "masks.parquet", index=False)
         inputs = {"fasta": file_sha256(organism.fasta), "annotation": file_sha256(organism.annotation)}
-        if organism.excluded:
-            inputs["excluded"] = file_sha256(organism.excluded)
+        inputs |= {
+            name: file_sha256(path)
+            for name, path in (("excluded", organism.excluded), ("polya", organism.polya))
+            if path
+        }
         record = {"assembly": organism.assembly, "sizes": sizes, "stage_version": STAGE_VERSION, "sha256": inputs}
         write_json(partial / "reference.json", record | {"provenance": provenance(("pyfaidx", "pybedtools"))})
     logger.info("%s: %s bp, %s genes, %s masked pieces", out.name, sum(sizes.values()), len(genes), len(masks))
