@@ -16,6 +16,7 @@ from megabase.genome.config import Organism
 from megabase.portals import fetch, sources
 from megabase.portals.fetch import checksum, verified_file
 from megabase.portals.manifest import assemble_manifest, pin_block, read_table
+from megabase.portals.naming import GTEX_ASSAY, track_name
 from megabase.portals.sources import block_files, block_tracks, read_sources, tracks_of
 
 HEADER = ["bundle", "track", "strand", "file", "format", "reading", "pair", "assembly", "sha256", "biosample"]
@@ -94,12 +95,40 @@ FULL = [*HEADER[:7], "control", "library"]
         ("CHIP_TF t . a.bw bigWig coverage - b.bw -", "a control is for the reading `fold_change`"),
         ("RNA_SEQ t + a.bw bigWig coverage - - forward", "a library is for the format `BAM`"),
         ("RNA_SEQ t + a.bw bigWig coverage ./a.bw - -", "a pair is the other strand's file"),
+        ("RNA_SEQ t + a.bam BAM reads - - -", "RNA_SEQ takes coverage"),
+        ("SPLICE_JUNCTIONS t . a.bam BAM coverage - - -", "SPLICE_JUNCTIONS takes reads, junction_counts"),
+        ("SPLICE_SITE_USAGE t . a.bam BAM reads - - -", "no reading makes SPLICE_SITE_USAGE"),
     ],
 )
 def test_columns_that_contradict_each_other(tmp_path: Path, row: str, says: str) -> None:
     values = ["" if value == "-" else value for value in row.split()]
     with pytest.raises(InputError, match=rf"row 3: .* cannot be read as this row says; .*{says}"):
         read_sources(table(tmp_path, [values], FULL), tmp_path)
+
+
+def test_a_portal_and_an_address_belong_together(tmp_path: Path) -> None:
+    row = ["DNASE", "t", ".", "a.bam", "BAM", "cut_sites", "encode"]
+    with pytest.raises(InputError, match="a file of a portal has both `portal` and `url`"):
+        read_sources(table(tmp_path, [row], [*HEADER[:6], "portal"]), tmp_path)
+    row[-1] = "elsewhere"
+    with pytest.raises(InputError, match="unknown portal `elsewhere`"):
+        read_sources(table(tmp_path, [row], [*HEADER[:6], "portal"]), tmp_path)
+
+
+def test_readings_of_new_formats(tmp_path: Path) -> None:
+    rows = [
+        "CONTACT_MAPS t . a.mcool mcool contacts",
+        "SPLICE_JUNCTIONS t . a.bam BAM reads",
+        *(f"SPLICE_JUNCTIONS u . a.{name} recount3 junction_{name}" for name in ("counts", "ranges", "samples")),
+    ]
+    assert len(read_sources(table(tmp_path, [row.split() for row in rows], HEADER[:6]), tmp_path)) == 5
+
+
+def test_names_of_tracks() -> None:
+    assert track_name("DNASE", "K562", "DNase-seq") == "K562 DNase-seq"
+    assert track_name("CHIP_TF", "K562", "TF ChIP-seq", "CTCF") == "K562 CTCF TF ChIP-seq"
+    assert track_name("RNA_SEQ", "Liver", GTEX_ASSAY) == "Liver GTEx RNA-seq"
+    assert track_name("SPLICE_JUNCTIONS", "K562", "polyA plus RNA-seq") == "K562"
 
 
 def test_one_file_by_two_spellings_is_one_file(tmp_path: Path) -> None:
@@ -136,15 +165,16 @@ def test_a_large_table_is_taken_apart_once(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_real_tables_are_read(repo_root: Path) -> None:
-    tables = sorted((repo_root / "config").glob("*/*.tsv"))
+    tables = sorted((repo_root / "config" / "region").glob("*.tsv"))
     assert tables
     for path in tables:
         assert read_sources(path, repo_root)
 
 
 def test_the_table_is_read_without_heavy_packages() -> None:
-    heavy = ["numpy", "pandas", "zarr", "jax", "pysam", "cooler", "pybedtools", "matplotlib"]
-    code = f"import sys, megabase.portals.sources; print([name for name in {heavy} if name in sys.modules])"
+    heavy = ["numpy", "pandas", "zarr", "jax", "pysam", "cooler", "pybedtools", "matplotlib", "requests"]
+    modules = ", ".join(f"megabase.portals.{name}" for name in ("sources", "config", "naming"))
+    code = f"import sys, {modules}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -12,26 +12,40 @@ from megabase.artifacts import write_text
 from megabase.errors import InputError
 from megabase.genome.config import Organism
 from megabase.portals.fetch import checksum
-from megabase.portals.sources import COLUMNS, METADATA, SourceFile, block_tracks
+from megabase.portals.sources import COLUMNS, METADATA, SourceFile, block_tracks, read_sources
 
 logger = logging.getLogger(__name__)
 
-_KEPT = tuple(column for column in COLUMNS if column not in ("file", "pair", "control", "sha256"))
+_PINNED = ("bytes", "sha256", "md5", "etag", "url")
+# When and how a portal was asked is no property of a file: asking again must not change the slices.
+_KEPT = tuple(c for c in COLUMNS if c not in ("file", "pair", "control", "query", "retrieved", *_PINNED))
 SLICE_COLUMNS = (
-    *("index", "track_id", *_KEPT, "path", "bytes", "sha256"),
-    *("pair_path", "pair_bytes", "pair_sha256", "control_path", "control_bytes", "control_sha256"),
+    *("index", "track_id", *_KEPT),
+    *(f"{prefix}{name}" for prefix in ("", "pair_", "control_") for name in ("path", *_PINNED)),
 )
 TRACK_COLUMNS = ("bundle", "index", "track", "strand", "track_id", "files", *METADATA)
 
 
-def pin_block(organism: Organism, bundle: str, block: int, size: int, out: Path) -> None:
-    """Writes the slice of one block of `size` tracks: its source files as they are now.
+def pin_block(
+    organism: Organism,
+    bundle: str,
+    block: int,
+    size: int,
+    out: Path,
+    table: Path | None = None,
+    raw: Path | None = None,
+) -> None:
+    """Writes the slice of one block of `size` tracks: its source files as they are now, or as their portal pins them.
 
+    `table` is the answer of the portals and `raw` the folder its files will be fetched to; without them the organism's
+    own source table is read.
     Raises InputError for a file that is absent, of another assembly, or not the one the source table promises.
     """
     pinned: dict[str, tuple[int, str]] = {}
     rows = []
-    for position, track in enumerate(block_tracks(organism, bundle, block, size)):
+    root = None if raw is None else str(raw)
+    listed = {source.file: source for source in read_sources(table, root or ".")} if table is not None else {}
+    for position, track in enumerate(block_tracks(organism, bundle, block, size, table, root)):
         for source in track.files:
             if source.assembly and source.assembly != organism.assembly:
                 raise InputError(
@@ -42,11 +56,13 @@ def pin_block(organism: Organism, bundle: str, block: int, size: int, out: Path)
             row = {column: getattr(source, column) for column in _KEPT}
             row |= {"index": str(block * size + position), "track_id": track.track_id}
             for prefix, name in (("", source.file), ("pair_", source.pair), ("control_", source.control)):
-                if name:
+                if name and source.portal:
+                    row |= _promised(source, name, prefix, listed)
+                elif name:
                     row |= _pinned(source, name, prefix, pinned)
             rows.append(row)
     write_text(out, _table(SLICE_COLUMNS, rows), only_if_changed=True)
-    logger.info("%s: %s files pinned", out.name, len(pinned))
+    logger.info("%s: %s files pinned", out.name, len({row["path"] for row in rows}))
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
@@ -64,6 +80,14 @@ def assemble_manifest(slices: Sequence[Path], files: Path, tracks: Path) -> None
         track["files"] = str(int(track["files"]) + 1)
     write_text(files, _table(SLICE_COLUMNS, rows), only_if_changed=True)
     write_text(tracks, _table(TRACK_COLUMNS, named.values()), only_if_changed=True)
+
+
+def _promised(source: SourceFile, name: str, prefix: str, listed: Mapping[str, SourceFile]) -> dict[str, str]:
+    """What the portal says of a file that is fetched later; one that is read with another has a row of its own."""
+    file = source if name == source.file else listed.get(name)
+    if file is None or file.portal != source.portal:
+        raise InputError(f"no row of {source.portal} for {name}", where=source.where, remedy="ask the portals again")
+    return {f"{prefix}path": source.path(name), **{f"{prefix}{column}": getattr(file, column) for column in _PINNED}}
 
 
 def _pinned(source: SourceFile, name: str, prefix: str, pinned: dict[str, tuple[int, str]]) -> dict[str, str]:

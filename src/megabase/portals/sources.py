@@ -25,9 +25,19 @@ READINGS: dict[str, tuple[str, ...]] = {
     "fold_change": ("bigWig",),
     "five_prime": ("BAM", "BED", "CTSS"),
     "cut_sites": ("BAM", "BED", "BEDPE"),
-    "contacts": ("cool",),
+    "contacts": ("cool", "mcool"),
+    "reads": ("BAM",),
+    "junction_counts": ("recount3",),
+    "junction_ranges": ("recount3",),
+    "junction_samples": ("recount3",),
 }
 """How a file may be turned into signal, and the formats that allow it."""
+
+_KINDS = {
+    "contacts": "contact_maps",
+    **dict.fromkeys(("reads", "junction_counts", "junction_ranges", "junction_samples"), "splicing"),
+}
+"""The kind of output type that a reading is for, where it is not plain signal."""
 
 FORMATS = tuple(dict.fromkeys(name for formats in READINGS.values() for name in formats))
 _ALLOWED: dict[str, tuple[str, ...]] = {
@@ -37,6 +47,7 @@ _ALLOWED: dict[str, tuple[str, ...]] = {
     "reading": tuple(READINGS),
     "library": ("", "forward", "reverse", "unstranded"),
     "sign": ("", "negative"),
+    "portal": ("", "encode", "fdn", "fantom5", "recount3", "references"),
 }
 
 
@@ -62,6 +73,20 @@ class SourceFile:
     assay: str = ""
     target: str = ""
     data_source: str = ""
+    samples: str = ""
+    """Of a table of many samples, those of this track, by their ids and with commas; empty: all."""
+    portal: str = ""
+    """Where the file is fetched from; empty: it is here."""
+    accession: str = ""
+    url: str = ""
+    """Absolute, or to be resolved against the portal's base URL."""
+    bytes: str = ""
+    md5: str = ""
+    etag: str = ""
+    query: str = ""
+    """What the portal was asked."""
+    retrieved: str = ""
+    """When it answered so first."""
     root: str = "."
     """Folder that relative paths of this row start from."""
     where: str = ""
@@ -137,8 +162,8 @@ def _checked(table: str, root: str, text: str) -> tuple[SourceFile, ...]:
 def _check_together(source: SourceFile) -> None:
     """Raises InputError for columns that contradict each other, or that nothing would read."""
     kind = BUNDLES[source.bundle].kind
-    readings = [name for name in READINGS if (name == "contacts") == (kind == "contact_maps")]
-    if kind == "splicing":
+    readings = [name for name in READINGS if _KINDS.get(name, "signal") == kind]
+    if kind == "splicing" and source.bundle != "SPLICE_JUNCTIONS":
         remedy = f"no reading makes {source.bundle}: remove the row"
     elif source.reading not in readings:
         remedy = f"{source.bundle} takes {', '.join(readings)}"
@@ -146,6 +171,8 @@ def _check_together(source: SourceFile) -> None:
         remedy = "a control is for the reading `fold_change`: change it, or empty `control`"
     elif source.library and source.format != "BAM":
         remedy = "a library is for the format `BAM`: empty `library`"
+    elif bool(source.portal) != bool(source.url):
+        remedy = "a file of a portal has both `portal` and `url`, any other has neither"
     elif source.pair and source.format == "bigWig" and source.path(source.pair) == source.path(source.file):
         remedy = "a pair is the other strand's file: name that, or empty `pair`"
     else:
@@ -191,21 +218,27 @@ def identifier(track: str, strand: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "_", track) + {"+": ".plus", "-": ".minus", ".": ""}[strand]
 
 
-def block_tracks(organism: Organism, bundle: str, block: int, size: int) -> list[Track]:
+def block_tracks(
+    organism: Organism, bundle: str, block: int, size: int, table: str | Path | None = None, root: str | None = None
+) -> list[Track]:
     """The tracks of one block: `size` neighbours in the bundle's order.
 
+    `table` and `root` stand for the organism's own source table and folder: the answer of the portals, and raw files.
     Raises InputError where the table's number of tracks is not the config's, of this bundle or of one that the config
     does not name.
     """
-    tracks = _bundle_tracks(organism.sources, organism.source_root, _text(organism.sources), bundle)
+    table = str(table or organism.sources or "")
+    root = organism.source_root if root is None else root
+    text = _text(table)
+    tracks = _bundle_tracks(table, root, text, bundle)
     expected = organism.bundles[bundle]  # type: ignore[index]
     if len(tracks) != expected:
         raise InputError(
             f"{len(tracks)} tracks of {bundle}, the config says {expected}",
-            where=organism.sources,
+            where=table,
             remedy=f"set organisms.*.bundles.{bundle} to {len(tracks)}, or correct the table",
         )
-    for source in _checked(organism.sources, organism.source_root, _text(organism.sources)):
+    for source in _checked(table, root, text):
         if source.bundle not in organism.bundles:
             raise InputError(
                 f"{source.bundle} `{source.track}`: the config names no {source.bundle}",

@@ -1,0 +1,113 @@
+"""A small web server with faults, for tests of the client."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+Answer = Callable[["Handler"], None]
+
+
+class Site:
+    """Files by path as they stand in the request (still encoded), faults to serve first, and what was asked."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.pages: dict[str, Callable[[list[tuple[str, str]]], tuple[int, Any]]] = {}
+        self.faults: dict[str, list[Answer]] = {}
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        self.url = ""
+
+    def asked(self, path: str) -> list[dict[str, str]]:
+        """Headers of all requests for a path."""
+        return [headers for asked, headers in self.requests if asked == path]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    site: Site
+
+    def do_GET(self) -> None:
+        split = urlsplit(self.path)
+        self.site.requests.append((split.path, dict(self.headers)))
+        if faults := self.site.faults.get(split.path):
+            faults.pop(0)(self)
+        elif split.path in self.site.pages:
+            status, value = self.site.pages[split.path](parse_qsl(split.query))
+            self.reply(status, json.dumps(value).encode(), {"Content-Type": "application/json"})
+        elif split.path in self.site.files:
+            self.serve(self.site.files[split.path])
+        else:
+            self.reply(404, b"no")
+
+    do_HEAD = do_GET
+
+    def serve(self, content: bytes) -> None:
+        """As static servers do: ranges, and If-Range by a strong tag."""
+        tag = f'"{hashlib.md5(content).hexdigest()}"'
+        headers = {"ETag": tag, "Accept-Ranges": "bytes"}
+        asked = self.headers.get("Range")
+        if asked and self.headers.get("If-Range", tag) == tag:
+            first = int(asked.removeprefix("bytes=").removesuffix("-"))
+            if first >= len(content):
+                return self.reply(416, b"", headers)
+            headers["Content-Range"] = f"bytes {first}-{len(content) - 1}/{len(content)}"
+            return self.reply(206, content[first:], headers)
+        return self.reply(200, content, headers)
+
+    def reply(self, status: int, body: bytes, headers: dict[str, str] | None = None, length: int | None = None) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+        if length is not None:
+            self.close_connection = True
+
+    def log_message(self, *arguments: object) -> None: ...
+
+
+def status(code: int, **headers: str) -> Answer:
+    """A fault: only a status."""
+    return lambda handler: handler.reply(code, b"", {name.replace("_", "-"): text for name, text in headers.items()})
+
+
+def cut(content: bytes, after: int) -> Answer:
+    """A fault: the connection ends after some bytes."""
+    tag = f'"{hashlib.md5(content).hexdigest()}"'
+    return lambda handler: handler.reply(200, content[:after], {"ETag": tag}, len(content))
+
+
+def leads_to(url: str) -> Answer:
+    """A redirect."""
+    return lambda handler: handler.reply(307, b"", {"Location": url})
+
+
+def wrong(content: bytes) -> Answer:
+    """A fault: other bytes of the same length."""
+    return lambda handler: handler.reply(200, bytes(len(content)), {"ETag": '"other"'})
+
+
+@contextlib.contextmanager
+def served() -> Iterator[Site]:
+    """The site, on a free port for as long as the block runs."""
+    site = Site()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (Handler,), {"site": site}))
+    server.daemon_threads = True
+    site.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield site
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
