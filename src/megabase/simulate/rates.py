@@ -12,8 +12,10 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
-from megabase.simulate.genome import Chromosome
-from megabase.simulate.grammar import BIOSAMPLES, MOTIF_INDEX, MOTIFS, opening
+from megabase.simulate.activity import activity
+from megabase.simulate.genome import Chromosome, motif_lengths
+from megabase.simulate.grammar import MOTIF_INDEX, MOTIFS
+from megabase.simulate.splicing import isoforms
 
 READ_LENGTH = 75
 """Length of an RNA-seq read, in bp."""
@@ -35,8 +37,11 @@ _FOOTPRINTS = {
 _CUT_BACKGROUND = 0.002
 _CAP_SHAPE = {-3: 0.02, -2: 0.05, -1: 0.12, 0: 1.0, 1: 0.3, 2: 0.12, 3: 0.06, 5: 0.1}
 _CAP_BACKGROUND = 2e-5
+# Engaged polymerases start sharply too, over a few more bases; enhancers fire to both sides, more weakly.
+_PROCAP_SHAPE = {-3: 0.05, -2: 0.1, -1: 0.25, 0: 1.0, 1: 0.5, 2: 0.3, 3: 0.2, 4: 0.12, 5: 0.15, 7: 0.08}
+_ENHANCER_STARTS, _ENHANCER_SHARE = 90, 0.3
 
-CHIP_TARGETS = ("CTCF", "GATA1", "HNF4A")
+CHIP_TARGETS = ("CTCF", "GATA1", "HNF4A", "SPI1")
 """Factors that have a ChIP."""
 _CHIP_HEIGHT, _CHIP_SHAPE = 15.0, _bump(_NEAR, 0, 55)
 HISTONE_MARKS = ("H3K27ac", "H3K4me3")
@@ -49,38 +54,12 @@ _MARK_SHAPES = {
 _MARKED = {"H3K27ac": ("enhancer", "promoter"), "H3K4me3": ("promoter",)}
 
 
-@dataclasses.dataclass(frozen=True)
-class Activity:
-    """What one biosample makes of one chromosome."""
-
-    occupancy: Float[np.ndarray, " sites"]
-    """Strength times activity of the factor, at most 1."""
-    openness: Float[np.ndarray, " elements"]
-    """0 to 1."""
-    expression: Float[np.ndarray, " genes"]
-    """0 to 1."""
-
-
-def activity(chromosome: Chromosome, biosample: str) -> Activity:
-    """Motifs open their element together; an open promoter fires as strongly as its TATA box and initiator allow."""
-    sites, factors = chromosome.sites, BIOSAMPLES[biosample]
-    strength = _strengths(chromosome)
-    drive = strength * np.array([factors.get(name, 0.0) for name in MOTIFS])[sites.motif]
-    inside, count = sites.element >= 0, len(chromosome.elements.kind)
-    openness = opening(np.bincount(sites.element[inside], weights=drive[inside], minlength=count))
-    core = np.ones(count)
-    box = inside & np.isin(sites.motif, [MOTIF_INDEX["TATA"], MOTIF_INDEX["INR"]])
-    np.multiply.at(core, sites.element[box], strength[box])
-    promoters = np.array([gene.promoter for gene in chromosome.genes], dtype=np.int64)
-    return Activity(np.minimum(drive, 1.0), openness, (core * openness)[promoters])
-
-
 def cut_rate(chromosome: Chromosome, biosample: str, enzyme: str) -> Float[np.ndarray, " S"]:
     """Cuts per base of DNase (`DNASE`) or Tn5 (`ATAC`), both strands together."""
     sites, state = chromosome.sites, activity(chromosome, biosample)
     bound = sites.element >= 0
     weight = state.occupancy[bound] * state.openness[sites.element[bound]]
-    middle = sites.start[bound] + _lengths()[sites.motif[bound]] // 2
+    middle = sites.start[bound] + motif_lengths()[sites.motif[bound]] // 2
     signal = _stamp(len(chromosome), middle, weight, _FOOTPRINTS[enzyme])
     # Open chromatin is richer in GC, and so is what either enzyme cuts at random.
     return signal + _CUT_BACKGROUND * (_local_gc(chromosome) / 0.43) ** 2
@@ -89,11 +68,32 @@ def cut_rate(chromosome: Chromosome, biosample: str, enzyme: str) -> Float[np.nd
 def cap_rate(chromosome: Chromosome, biosample: str, strand: str) -> Float[np.ndarray, " S"]:
     """Capped 5' ends per base on one strand."""
     rate = np.full(len(chromosome), _CAP_BACKGROUND)
-    for gene, expression in zip(chromosome.genes, activity(chromosome, biosample).expression, strict=True):
-        if gene.strand == strand:
-            for offset, share in _CAP_SHAPE.items():
-                rate[gene.first_base + (offset if strand == "+" else -offset)] += expression * share
+    _starts(rate, chromosome, biosample, strand, _CAP_SHAPE)
     return rate
+
+
+def procap_rate(chromosome: Chromosome, biosample: str, strand: str) -> Float[np.ndarray, " S"]:
+    """5' ends of engaged polymerases per base on one strand: at promoters, and beside enhancers to both sides."""
+    rate = np.full(len(chromosome), _CAP_BACKGROUND)
+    _starts(rate, chromosome, biosample, strand, _PROCAP_SHAPE)
+    elements, sign = chromosome.elements, 1 if strand == "+" else -1
+    enhancers = np.isin(elements.kind, ["enhancer"])
+    openness = activity(chromosome, biosample).openness[enhancers]
+    first = elements.anchor[enhancers] + sign * _ENHANCER_STARTS
+    for offset, share in _PROCAP_SHAPE.items():
+        place = np.clip(first + sign * offset, 0, len(rate) - 1)
+        np.add.at(rate, place, _ENHANCER_SHARE * openness * share)
+    return rate
+
+
+def _starts(
+    rate: Float[np.ndarray, " S"], chromosome: Chromosome, biosample: str, strand: str, shape: dict[int, float]
+) -> None:
+    """Adds the starts of the genes of a strand."""
+    for gene, initiation in zip(chromosome.genes, activity(chromosome, biosample).initiation, strict=True):
+        if gene.strand == strand:
+            for offset, share in shape.items():
+                rate[gene.first_base + (offset if strand == "+" else -offset)] += initiation * share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,9 @@ class Transcript:
     bases: Int[np.ndarray, " n"]
     """Its positions on the chromosome, ascending."""
     abundance: float
-    """Reads over an inner base, 1 for the most expressed gene."""
+    """Reads over an inner base, 1 for the strongest possible promoter."""
+    gene_id: str = ""
+    strand: str = "."
 
     @property
     def starts(self) -> int:
@@ -112,11 +114,14 @@ class Transcript:
 
 
 def transcripts(chromosome: Chromosome, biosample: str, strand: str, unspliced: float) -> Iterator[Transcript]:
-    """Of every gene of a strand (`.`: both), the spliced transcript and a share of unspliced ones."""
-    for gene, expression in zip(chromosome.genes, activity(chromosome, biosample).expression, strict=True):
+    """Of every gene of a strand (`.`: both), its isoforms and a share of unspliced precursors."""
+    for one in isoforms(chromosome, biosample):
+        if strand in (".", one.strand):
+            bases = np.concatenate([np.arange(*exon) for exon in one.exons])
+            yield Transcript(bases, one.abundance, one.gene_id, one.strand)
+    for gene, initiation in zip(chromosome.genes, activity(chromosome, biosample).initiation, strict=True):
         if strand in (".", gene.strand):
-            yield Transcript(np.concatenate([np.arange(*exon) for exon in gene.exons]), expression)
-            yield Transcript(np.arange(gene.start, gene.end), expression * unspliced)
+            yield Transcript(np.arange(gene.start, gene.end), initiation * unspliced, gene.gene_id, gene.strand)
 
 
 def pile_up(length: int, reads: list[tuple[Transcript, Float[np.ndarray, " starts"]]]) -> Float[np.ndarray, " S"]:
@@ -156,23 +161,6 @@ def mark_enrichment(chromosome: Chromosome, biosample: str, target: str) -> Floa
         shape = _MARK_SHAPES[target][::strand]
         fold += _binned(_stamp(len(chromosome), elements.anchor[chosen], openness[chosen], shape))
     return fold
-
-
-def _lengths() -> Int[np.ndarray, " motifs"]:
-    return np.array([len(motif) for motif in MOTIFS.values()])
-
-
-def _strengths(chromosome: Chromosome) -> Float[np.ndarray, " sites"]:
-    sites = chromosome.sites
-    strength = np.zeros(len(sites.motif))
-    for index, motif in enumerate(MOTIFS.values()):
-        for strand in (1, -1):
-            chosen = (sites.motif == index) & (sites.strand == strand)
-            codes = chromosome.codes[sites.start[chosen][:, None] + np.arange(len(motif))]
-            if strand < 0:
-                codes = np.where(codes < 4, 3 - codes, codes)[:, ::-1]
-            strength[chosen] = motif.strength(codes)
-    return strength
 
 
 def _stamp(
