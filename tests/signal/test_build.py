@@ -234,3 +234,75 @@ def test_real_cut_sites_are_the_ends_of_fragments(region: tuple[Path, dict], sha
     stored = values_of(folder / "ATAC", "yeast_ATAC_seq", "chrII") / tracks["yeast_ATAC_seq"]["scale"][0]
     expected = np.nan_to_num(raw.values("chrII", 0, len(stored), numpy=True))
     assert np.mean(np.abs(stored - expected) > 0.02 * expected + 1e-6) < 1e-3
+
+
+def test_files_are_opened_one_after_another_and_each_once(tmp_path: Path) -> None:
+    import contextlib
+    from collections.abc import Iterator, Mapping
+
+    for number in range(3):
+        write_bigwig(tmp_path / f"{number}.bw", values=(1.0, float(number)))
+    rows = [row("RNA_SEQ", "Liver GTEx RNA-seq", ".", f"{number}.bw", "coverage") for number in range(3)]
+    organism = made(tmp_path, rows)
+    pin_block(organism, "RNA_SEQ", 0, 64, tmp_path / "slice.tsv")
+    away = tmp_path / "portal"
+    away.mkdir()
+    for number in range(3):
+        (tmp_path / f"{number}.bw").rename(away / f"{number}.bw")
+    log: list[str] = []
+
+    @contextlib.contextmanager
+    def fetched(row: Mapping[str, str], prefix: str) -> Iterator[Path]:
+        name = Path(row[f"{prefix}path"]).name
+        log.append(f"+{name}")
+        shutil.copy(away / name, tmp_path / name)
+        yield tmp_path / name
+        (tmp_path / name).unlink()
+        log.append(f"-{name}")
+
+    arguments = (tmp_path / "slice.tsv", tmp_path / "reference", tmp_path / "s", tmp_path / "r.json", SignalConfig())
+    build_block(*arguments, organism, fetched)
+    assert log == [f"{sign}{number}.bw" for number in range(3) for sign in "+-"]
+    # Unstranded: each file to the total, then the mean.
+    values = values_of(tmp_path / "s", "Liver_GTEx_RNA_seq", "chr1")
+    assert close(values[10:15], np.full(5, 1e8 / 5 * np.mean([1, 1 / 2, 1 / 3])))
+    assert close(values[20:25], np.full(5, 1e8 / 5 * np.mean([0, 1 / 2, 2 / 3])))
+    assert not list((tmp_path / "s").glob(".sum*"))
+    build_block(*arguments, organism, fetched)
+    assert len(log) == 6, "nothing is fetched for a track that is unchanged"
+
+
+def test_a_contact_map_of_a_multi_resolution_file_is_a_track(tmp_path: Path) -> None:
+    from test_contact_maps import SIZES as MAPPED
+    from test_contact_maps import write_mcool
+
+    write_mcool(tmp_path / "a.mcool")
+    fields = {
+        "index": "0",
+        "track_id": "hic",
+        "bundle": "CONTACT_MAPS",
+        "track": "hic",
+        "strand": ".",
+        "format": "mcool",
+    }
+    fields |= {
+        "reading": "contacts",
+        "path": "a.mcool",
+        "bytes": "0",
+        "sha256": "x",
+        "pair_path": "",
+        "control_path": "",
+    }
+    fields |= {name: "" for name in ("covered", "library", "sign", "assembly", "biosample", "ontology_curie", "assay")}
+    fields |= {"target": "", "data_source": ""}
+    (tmp_path / "slice.tsv").write_text("\t".join(fields) + "\n" + "\t".join(fields.values()) + "\n")
+    organism = made(tmp_path, [row("CAGE", "t", ".", "a.mcool", "coverage")])
+    write_json(tmp_path / "reference/reference.json", {"assembly": "made1", "sizes": MAPPED})
+
+    import contextlib
+
+    arguments = (tmp_path / "slice.tsv", tmp_path / "reference", tmp_path / "s", tmp_path / "r.json", SignalConfig())
+    build_block(*arguments, organism, lambda row, prefix: contextlib.nullcontext(tmp_path / row[f"{prefix}path"]))
+    track = json.loads((tmp_path / "r.json").read_text())["tracks"][0]
+    assert (track["bin"], track["chromosomes"]["chr1"]["length"]) == (1000, 91)
+    assert np.isnan(values_of(tmp_path / "s", "hic", "chr2")).any()

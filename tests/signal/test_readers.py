@@ -121,7 +121,9 @@ def test_an_index_is_asked_for_or_done_without(tmp_path: Path) -> None:
     path = write_bam(tmp_path / "a.bam", [(10, "5M", 0, 60)], indexed=False)
     with pytest.raises(InputError, match=r"a\.bam: BAM without index; run `samtools index`"):
         counted(path)
-    assert set(counted(path, config=SignalConfig(bam_index="stream"))) == {10, 11, 12, 13, 14}
+    for instead in ("build", "stream"):
+        assert set(counted(path, config=SignalConfig(bam_index=instead))) == {10, 11, 12, 13, 14}
+    assert [file.name for file in tmp_path.iterdir()] == ["a.bam"], "nothing is left beside the file"
 
 
 def test_a_truncated_bam_is_one_line(tmp_path: Path) -> None:

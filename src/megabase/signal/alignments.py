@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,15 +49,24 @@ class Alignments:
         if library == "unstranded":
             self._strand = "."
         self._path = path
+        self._index: str | None = None
         pysam.set_verbosity(0)
         with self._opened() as bam:
             self._names = place.names(dict(zip(bam.references, bam.lengths, strict=True)))
             self._indexed = bam.has_index()
+        if not self._indexed and config.bam_index == "build":
+            self._index_beside = tempfile.TemporaryDirectory(prefix="megabase-bai-")
+            self._index = f"{self._index_beside.name}/index.bai"
+            try:
+                pysam.index(str(path), self._index)
+            except pysam.SamtoolsError as error:
+                raise self._unreadable(error) from None
+            self._indexed = True
         if not self._indexed and config.bam_index == "required":
             raise InputError(
                 "BAM without index",
                 where=place.where,
-                remedy="run `samtools index` on it, or set signal.bam_index: stream",
+                remedy="run `samtools index` on it, or set signal.bam_index: build",
             )
         self._whole: dict[str, Float64[np.ndarray, " S"]] | None = None
 
@@ -77,7 +87,7 @@ class Alignments:
         import pysam
 
         try:
-            return pysam.AlignmentFile(str(self._path), "rb")
+            return pysam.AlignmentFile(str(self._path), "rb", index_filename=self._index)
         except (OSError, ValueError) as error:
             raise self._unreadable(error) from None
 

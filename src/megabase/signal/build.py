@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,41 +20,48 @@ from megabase.bundles import BUNDLES
 from megabase.errors import InputError
 from megabase.genome.config import Organism
 from megabase.genome.reference import Reference
-from megabase.portals.fetch import verified_file
 from megabase.portals.manifest import read_table
 from megabase.portals.sources import METADATA
 from megabase.signal import STAGE_VERSION
 from megabase.signal.config import SignalConfig
 from megabase.signal.contacts import ContactMap
 from megabase.signal.coverage import Place
-from megabase.signal.normalise import Genome, Row, covered_regions, scaled_track
+from megabase.signal.files import Opened, Row, local_file, sources
+from megabase.signal.normalise import Genome, covered_regions, scaled_track
 
 logger = logging.getLogger(__name__)
 
 
 def build_block(
-    slice: Path, reference: Path, signal: Path, record: Path, config: SignalConfig, organism: Organism
+    slice: Path,
+    reference: Path,
+    signal: Path,
+    record: Path,
+    config: SignalConfig,
+    organism: Organism,
+    opened: Opened = local_file,
 ) -> None:
     """Writes `{track_id}.zarr` and `{track_id}.json` under `signal` for each track of the slice, and their record.
 
+    `opened` gives the verified file of a row while it is needed: files are opened one after another.
     Raises InputError for a source file that differs from the manifest or cannot be read as its row says.
     """
-    opened = Reference.open(reference)
-    genome = Genome(opened.assembly, opened.sizes, organism.aliases)
+    built = Reference.open(reference)
+    genome = Genome(built.assembly, built.sizes, organism.aliases)
     groups: dict[str, list[Row]] = {}
     for row in read_table(slice):
         groups.setdefault(row["track_id"], []).append(row)
-    tracks = [_track(track_id, rows, slice, signal, genome, config) for track_id, rows in groups.items()]
+    tracks = [_track(track_id, rows, signal, genome, config, opened) for track_id, rows in groups.items()]
     first = tracks[0]
     write_json(record, {"bundle": first["bundle"], "block": record.stem.split(".")[-1], "tracks": _paired(tracks)})
 
 
 def _track(
-    track_id: str, rows: Sequence[Row], slice: Path, signal: Path, genome: Genome, config: SignalConfig
+    track_id: str, rows: Sequence[Row], signal: Path, genome: Genome, config: SignalConfig, opened: Opened
 ) -> dict[str, Any]:
     description: dict[str, Any] = {name: rows[0][name] for name in ("bundle", "track", "strand", *METADATA)}
     description |= {"track_id": track_id, "index": int(rows[0]["index"])}
-    sources = list(_sources(rows))
+    found = sources(rows)
     parameters = {
         "files": [{name: row[name] for name in ("format", "reading", "library", "sign", "covered")} for row in rows],
         "config": dataclasses.asdict(config),
@@ -62,30 +69,25 @@ def _track(
         "sizes": dict(genome.sizes),
         "aliases": dict(genome.aliases),
     }
-    key = digest({"description": description, "sources": sources, "parameters": parameters, "stage": STAGE_VERSION})
+    key = digest({"description": description, "sources": found, "parameters": parameters, "stage": STAGE_VERSION})
     path, noted = signal / f"{track_id}.zarr", signal / f"{track_id}.json"
     known = _known(path, noted, key)
     if known is not None:
         logger.info("%s: unchanged", track_id)
         return known
     began = time.monotonic()
-    for row in rows:
-        for prefix in ("", "pair_", "control_"):
-            if row[f"{prefix}path"]:
-                where = f"{slice} row of {track_id}"
-                verified_file(row[f"{prefix}path"], int(row[f"{prefix}bytes"]), row[f"{prefix}sha256"], where)
     noted.unlink(missing_ok=True)
     if BUNDLES[description["bundle"]].kind == "contact_maps":
-        measured = _write_contacts(path, rows, genome)
+        measured = _write_contacts(path, rows, genome, config, opened)
     else:
-        measured = _write_signal(path, rows, genome, config)
+        measured = _write_signal(path, rows, genome, config, opened)
     covered = covered_regions(rows, genome.sizes)
     made = {
         **description,
         **measured,
         "key": key,
         "stage_version": STAGE_VERSION,
-        "sources": sources,
+        "sources": found,
         "parameters": parameters,
         "covered": None if covered is None else [list(region) for region in covered],
     }
@@ -97,13 +99,14 @@ def _track(
     return made
 
 
-def _write_signal(path: Path, rows: Sequence[Row], genome: Genome, config: SignalConfig) -> dict[str, Any]:
+def _write_signal(
+    path: Path, rows: Sequence[Row], genome: Genome, config: SignalConfig, opened: Opened
+) -> dict[str, Any]:
     import zarr
 
     bin_size = BUNDLES[rows[0]["bundle"]].store_bin
-    track = scaled_track(rows, genome, config)
     content, chromosomes = hashlib.sha256(), {}
-    with atomic_directory(path) as partial:
+    with atomic_directory(path) as partial, scaled_track(rows, genome, config, opened, path.parent) as track:
         group = zarr.open_group(str(partial), mode="w")
         group.attrs.update({"bin": bin_size, "dtype": "bfloat16"})
         for chrom in sorted(genome.sizes):
@@ -131,22 +134,27 @@ def _write_signal(path: Path, rows: Sequence[Row], genome: Genome, config: Signa
     }
 
 
-def _write_contacts(path: Path, rows: Sequence[Row], genome: Genome) -> dict[str, Any]:
+def _write_contacts(
+    path: Path, rows: Sequence[Row], genome: Genome, config: SignalConfig, opened: Opened
+) -> dict[str, Any]:
     import zarr
 
     if len(rows) > 1:
         raise InputError("a contact map is one file", where=rows[1]["path"], remedy="merge the maps first")
-    file = Path(rows[0]["path"])
-    covered = covered_regions(rows, genome.sizes)
-    # A matrix cannot say where a chromosome ends to better than a bin.
-    probe = Place(str(file), genome.sizes, genome.aliases, covered, tolerance=10**9)
-    bin_size = ContactMap(file, probe).bin
-    source = ContactMap(file, Place(str(file), genome.sizes, genome.aliases, covered, tolerance=bin_size))
+    where, covered = rows[0]["path"], covered_regions(rows, genome.sizes)
     content, chromosomes, total = hashlib.sha256(), {}, 0.0
-    with atomic_directory(path) as partial:
+    with opened(rows[0], "") as file, atomic_directory(path) as partial:
+
+        def read(tolerance: int) -> ContactMap:
+            place = Place(where, genome.sizes, genome.aliases, covered, tolerance)
+            resolution = config.contact_resolution if rows[0]["format"] == "mcool" else None
+            return ContactMap(file, place, resolution=resolution, coarsen_up_to=config.coarsen_up_to)
+
+        # A matrix cannot say where a chromosome ends to better than a bin.
+        bin_size = read(tolerance=10**9).bin
         group = zarr.open_group(str(partial), mode="w")
         group.attrs.update({"bin": bin_size, "dtype": "float32"})
-        for chrom, band in sorted(source.banded().items()):
+        for chrom, band in read(tolerance=bin_size).log_ratios():
             values = band.astype(np.float32)
             array = group.create_array(
                 chrom, shape=values.shape, dtype="float32", chunks=(min(len(values), 1024), values.shape[1])
@@ -206,11 +214,3 @@ def _paired(tracks: list[dict[str, Any]]) -> list[dict[str, Any]]:
         pairs.setdefault(track["track"], []).append(track)
     means = {name: float(np.mean([track["nonzero_mean"] for track in both])) for name, both in pairs.items()}
     return [track | {"nonzero_mean": means[track["track"]]} for track in tracks]
-
-
-def _sources(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-    for row in rows:
-        for prefix in ("", "pair_", "control_"):
-            if row[f"{prefix}path"]:
-                role = prefix.rstrip("_") or "file"
-                yield {"role": role, "path": row[f"{prefix}path"], "sha256": row[f"{prefix}sha256"]}

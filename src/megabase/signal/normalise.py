@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +18,8 @@ from megabase.signal.alignments import Alignments
 from megabase.signal.bigwig import BigWig
 from megabase.signal.config import SignalConfig
 from megabase.signal.coverage import BaseSignal, Place
+from megabase.signal.files import ROLES, Opened, Row
 from megabase.signal.intervals import Intervals
-
-Row = Mapping[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,21 +35,15 @@ class Genome:
 class Scaled:
     """One track, ready to be read chromosome by chromosome."""
 
-    files: Sequence[tuple[BaseSignal, float]]
-    """Source files and the factor of each, the mean over replicates included."""
+    read: Callable[[str], Float64[np.ndarray, " S"]]
+    """The normalised values of a chromosome, where the files cover it and elsewhere."""
     place: Place
+    scale: list[float]
+    """The factors, file by file, the mean over replicates included."""
 
     def values(self, chrom: str) -> Float64[np.ndarray, " S"]:
         """float64 normalised values; 0 outside what the files cover."""
-        total = self.place.blank(chrom)
-        for file, factor in self.files:
-            total += factor * file.values(chrom)
-        return _within(total, self.place, chrom)
-
-    @property
-    def scale(self) -> list[float]:
-        """The factors, file by file."""
-        return [factor for _, factor in self.files]
+        return _within(self.read(chrom), self.place, chrom)
 
 
 def covered_regions(rows: Sequence[Row], sizes: Mapping[str, int]) -> tuple[Region, ...] | None:
@@ -65,29 +60,68 @@ def covered_regions(rows: Sequence[Row], sizes: Mapping[str, int]) -> tuple[Regi
     return tuple(parse_region(text, sizes, f"{rows[0]['path']}: covered") for text in texts[0].split(","))
 
 
-def scaled_track(rows: Sequence[Row], genome: Genome, config: SignalConfig) -> Scaled:
-    """The files of one track with their factors.
+@contextlib.contextmanager
+def scaled_track(
+    rows: Sequence[Row], genome: Genome, config: SignalConfig, opened: Opened, scratch: Path
+) -> Iterator[Scaled]:
+    """The normalised track of these files, to be read until the context ends.
 
     RNA_SEQ: each file, both strands together, to `config.total`, then the mean. CAGE, PROCAP: each file to the total,
     then the mean. DNASE, ATAC: the mean, then to the total. ChIP: the mean of fold changes as they are.
+    Files are opened one after another, each once; of several the sum lies in `scratch` (float64 at every base).
     Raises InputError for any file that cannot be read as its row says, and for one without signal.
     """
-    bundle = BUNDLES[rows[0]["bundle"]]
     covered = covered_regions(rows, genome.sizes)
-    places = [_place(row["path"], covered, genome, config) for row in rows]
-    files = [_opened(row, place, config) for row, place in zip(rows, places, strict=True)]
-    share = 1.0 / len(files)
-    if bundle.total is None:
-        return Scaled([(file, share) for file in files], places[0])
-    sums = [_total(file, place) for file, place in zip(files, places, strict=True)]
-    if bundle.name == "RNA_SEQ":
-        sums = [total + _other_strand(row, place, config) for row, place, total in zip(rows, places, sums, strict=True)]
-    if bundle.name in ("DNASE", "ATAC"):
-        sums = [sum(sums) * share] * len(sums)
-    for row, total in zip(rows, sums, strict=True):
-        if total <= 0:
-            raise InputError("no signal on these chromosomes", where=row["path"], remedy="check the row's columns")
-    return Scaled([(file, share * config.total / total) for file, total in zip(files, sums, strict=True)], places[0])
+    places = [Place(row["path"], genome.sizes, genome.aliases, covered, config.length_tolerance) for row in rows]
+    if len(rows) == 1:
+        with _measured(rows[0], places[0], config, opened) as (file, total):
+            factor = _factor(rows[0], total, config)
+            yield Scaled(lambda chrom: factor * file.values(chrom), places[0], [factor])
+        return
+    share, pooled = 1.0 / len(rows), rows[0]["bundle"] in ("DNASE", "ATAC")
+    with tempfile.TemporaryDirectory(prefix=".sum.", dir=scratch) as folder:
+        sums = {
+            chrom: np.lib.format.open_memmap(f"{folder}/{number}.npy", "w+", np.float64, (size,))
+            for number, (chrom, size) in enumerate(genome.sizes.items())
+        }
+        totals = []
+        for row, place in zip(rows, places, strict=True):
+            with _measured(row, place, config, opened) as (file, total):
+                factor = 1.0 if pooled else share * _factor(row, total, config)
+                for chrom, summed in sums.items():
+                    summed += factor * file.values(chrom)
+                totals.append(total)
+        one = config.total / sum(totals) if pooled else 1.0
+        scale = [one if pooled else share * _factor(rows[0], total, config) for total in totals]
+        yield Scaled(lambda chrom: one * np.asarray(sums[chrom]), places[0], scale)
+
+
+@contextlib.contextmanager
+def _measured(row: Row, place: Place, config: SignalConfig, opened: Opened) -> Iterator[tuple[BaseSignal, float]]:
+    """One file, open, and the sum of its experiment; 0 where the output type is not scaled to a total.
+
+    Raises InputError for a file without signal.
+    """
+    bundle = BUNDLES[row["bundle"]]
+    with contextlib.ExitStack() as stack:
+        paths = {prefix: stack.enter_context(opened(row, prefix)) for prefix in ROLES if row[f"{prefix}path"]}
+        file = _file(row, paths[""], place, config, row["strand"])
+        if "control_" in paths:
+            control_place = dataclasses.replace(place, where=row["control_path"])
+            control = _file(row, paths["control_"], control_place, config, row["strand"])
+            file = FoldChange(file, control, place)
+        total = 0.0
+        if bundle.total is not None:
+            total = _total(file, place)
+            if bundle.name == "RNA_SEQ":
+                total += _other_strand(row, paths, place, config)
+            if total <= 0:
+                raise InputError("no signal on these chromosomes", where=row["path"], remedy="check the row's columns")
+        yield file, total
+
+
+def _factor(row: Row, total: float, config: SignalConfig) -> float:
+    return 1.0 if BUNDLES[row["bundle"]].total is None else config.total / total
 
 
 class FoldChange:
@@ -110,14 +144,6 @@ class FoldChange:
         return self._factor * self._treated.values(chrom) / np.maximum(self._control.values(chrom), self._floor)
 
 
-def _opened(row: Row, place: Place, config: SignalConfig) -> BaseSignal:
-    signal = _file(row, Path(row["path"]), place, config, row["strand"])
-    if not row["control_path"]:
-        return signal
-    control_place = dataclasses.replace(place, where=row["control_path"])
-    return FoldChange(signal, _file(row, Path(row["control_path"]), control_place, config, row["strand"]), place)
-
-
 def _file(row: Row, path: Path, place: Place, config: SignalConfig, strand: str) -> BaseSignal:
     readers: dict[str, Callable[[], BaseSignal]] = {
         "bigWig": lambda: BigWig(path, place, negated=row["sign"] == "negative"),
@@ -135,19 +161,15 @@ def _file(row: Row, path: Path, place: Place, config: SignalConfig, strand: str)
     return readers.get(row["format"], table)()
 
 
-def _other_strand(row: Row, place: Place, config: SignalConfig) -> float:
+def _other_strand(row: Row, paths: Mapping[str, Path], place: Place, config: SignalConfig) -> float:
     """Sum of what belongs to the same experiment on the other strand: a paired file, or the rest of a stranded one."""
     other = {"+": "-", "-": "+"}.get(row["strand"])
-    if row["pair_path"]:
+    if "pair_" in paths:
         paired = dataclasses.replace(place, where=row["pair_path"])
-        return _total(_file(row, Path(row["pair_path"]), paired, config, other or "."), paired)
+        return _total(_file(row, paths["pair_"], paired, config, other or "."), paired)
     if other and row["format"] != "bigWig":
-        return _total(_file(row, Path(row["path"]), place, config, other), place)
+        return _total(_file(row, paths[""], place, config, other), place)
     return 0.0
-
-
-def _place(path: str, covered: tuple[Region, ...] | None, genome: Genome, config: SignalConfig) -> Place:
-    return Place(path, genome.sizes, genome.aliases, covered, config.length_tolerance)
 
 
 def _total(file: BaseSignal, place: Place) -> float:
