@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Literal
 
 import ml_dtypes
 import numpy as np
 import pandas as pd
 import zarr
+from splice_world import write_annotation, write_splicing
 
 from megabase.artifacts import write_json
 from megabase.genome.config import Fold, Organism
@@ -31,10 +33,12 @@ FOLD = Fold(train=["chr1"], valid=["chr2:0-8192"], test=["chr2:8192-21001"])
 
 
 class SmallStore:
-    """Writes reference, signal and store under a folder; `truth` holds every value that went in."""
+    """Writes reference, signal and store under a folder; `truth` holds every value that went in. Every 500th value of
+    the bundle `infinite` is no number that can be learnt."""
 
-    def __init__(self, folder: Path, seed: int = 0) -> None:
-        self.folder, draw = folder, np.random.default_rng(seed)
+    def __init__(self, folder: Path, seed: int = 0, infinite: str = "") -> None:
+        self.folder, self.infinite, draw = folder, infinite, np.random.default_rng(seed)
+        self.splicing: Path | None = None
         self.truth: dict[tuple[str, str, str], np.ndarray] = {}
         reference = folder / "reference"
         reference.mkdir(parents=True)
@@ -45,9 +49,14 @@ class SmallStore:
         write_json(reference / "reference.json", {"assembly": "made1", "sizes": SIZES, "sha256": {"fasta": str(seed)}})
         rows = [("chr1", 5000, 5200, "gap"), ("chr1", 7000, 7300, "excluded")]
         pd.DataFrame(rows, columns=["chrom", "start", "end", "reason"]).to_parquet(reference / "masks.parquet")
+        write_annotation(reference, SIZES, np.random.default_rng(seed))
         self.store, self.frame = folder / "store/made.zarr", folder / "store/made/frame.json"
-        write_frame(reference, self.store, self.frame, StoreConfig(chunk=1024, shard=4096))
+        self.write_frame()
         self.records = [self.write_bundle(bundle, draw) for bundle in TRACKS]
+
+    def write_frame(self) -> None:
+        """Sequence, masks and annotation."""
+        write_frame(self.folder / "reference", self.store, self.frame, StoreConfig(chunk=1024, shard=4096))
 
     def write_bundle(self, bundle: str, draw: np.random.Generator) -> Path:
         """Signal files of a bundle as the signal stage leaves them, packed into the store."""
@@ -66,6 +75,8 @@ class SmallStore:
                     array[:] = values
                 else:
                     cast = draw.gamma(0.3, 3, bins).astype(ml_dtypes.bfloat16)
+                    if bundle == self.infinite:
+                        cast[::500] = np.inf
                     values = cast.astype(np.float64)
                     array = group.create_array(chrom, shape=(bins,), dtype="uint16", chunks=(bins,))
                     array[:] = cast.view(np.uint16)
@@ -88,7 +99,14 @@ class SmallStore:
         write_block(given, signal, self.store, record, StoreConfig(chunk=1024, shard=4096))
         return record
 
-    def shards(self, name: str = "fold_0", config: ShardsConfig = CONFIG, fold: Fold = FOLD) -> dict[str, Path]:
+    def write_splicing(self, conditions: int, seed: int = 0) -> dict[str, pd.DataFrame]:
+        """Adds splicing to the store; gives its tables by name."""
+        self.splicing = self.folder / "store/made/splicing.json"
+        return write_splicing(self.store, self.splicing, SIZES, conditions, seed)
+
+    def shards(
+        self, name: str = "fold_0", config: ShardsConfig = CONFIG, fold: Fold = FOLD, number: int | Literal["all"] = 0
+    ) -> dict[str, Path]:
         """Shards of a fold, by split."""
         organism = Organism(
             index=0,
@@ -102,7 +120,7 @@ class SmallStore:
         )
         out = {split: self.folder / f"shards/made/{name}/{split}.zarr" for split in ("train", "valid", "test")}
         report = self.folder / f"shards/made/{name}/leakage.json"
-        write_shards("made", organism, 0, self.store, self.records, self.frame, out, report, config)
+        write_shards("made", organism, number, self.store, self.records, self.frame, out, report, config, self.splicing)
         return out
 
     def leakage(self, name: str = "fold_0") -> dict:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyfaidx
 import zarr
+from splice_world import write_annotation
 
 from megabase.bundles import BUNDLES
 from megabase.genome.config import Fold, Organism
@@ -180,6 +181,7 @@ def _write_reference(world: World, draw: np.random.Generator) -> None:
             file.write(f">{chrom}\n{lines}\n")
     pyfaidx.Faidx(str(folder / "genome.fa"))
     pd.DataFrame(MASKED, columns=["chrom", "start", "end", "reason"]).to_parquet(folder / "masks.parquet")
+    write_annotation(folder, SIZES, draw)
     (folder / "reference.json").write_text(json.dumps({"assembly": "toy1", "sizes": SIZES, "sha256": {"fasta": "0"}}))
 
 

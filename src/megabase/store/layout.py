@@ -18,6 +18,10 @@ MASKS = "masks"
 """Group of `USABLE`, `GAP` or `EXCLUDED` at every base: uint8 [S] per chromosome."""
 USABLE, GAP, EXCLUDED = 0, 1, 2
 """Values of the mask."""
+ANNOTATION = "annotation"
+"""Group of `genes.parquet` and `exons.parquet` of the reference."""
+SPLICING = "splicing"
+"""Group of `sites.parquet`, `usage.parquet` and `junctions.parquet`."""
 PIECE = 131_072
 """Rows read at once: 2-3 times faster than a megabase in one call (data reference 5.3)."""
 

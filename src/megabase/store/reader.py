@@ -12,19 +12,36 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Float32, Float64, Int, Shaped, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Shaped, UInt8
 
 from megabase.artifacts import digest
 from megabase.bundles import BUNDLES, Bundle
 from megabase.errors import InputError
 from megabase.genome.regions import Region
 from megabase.genome.sequence import UNKNOWN, reverse_complement
-from megabase.store.layout import GAP, MASKS, PIECE, SEQUENCE, USABLE, block_path, found_contents, open_array
+from megabase.store.genes import Genes
+from megabase.store.layout import (
+    ANNOTATION,
+    GAP,
+    MASKS,
+    PIECE,
+    SEQUENCE,
+    SPLICING,
+    USABLE,
+    block_path,
+    found_contents,
+    open_array,
+)
+from megabase.store.splicing import Splicing
 
 COPIED = "windows"
 """Group of the windows' own values, in shards of layout `copy`."""
 PAIR_BIN = 2048
 """Bin of contact-map targets, in bp (paper section 1.7)."""
+GENES = "genes"
+"""Name of the exons of genes among the masks."""
+JUNCTION_SITES = 512
+"""Most sites of each kind that junctions are read between (paper section 1.6)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +52,14 @@ class Example:
     """Base codes; 4 for unknown and beyond the chromosome's ends."""
     targets: dict[str, Float[np.ndarray, "*positions T"]]
     """By head. 1-bp bundles: bfloat16 [S, T]. ChIP: float32 [S/128, T], sums over 128 bp. Contact maps: float32
-    [S/2048, S/2048, T], NaN where missing."""
-    masks: dict[str, Bool[np.ndarray, "positions T_or_1"]]
-    """By head: which values are known. Contact maps: which bins [S/2048, T or 1]."""
+    [S/2048, S/2048, T], NaN where missing. Splice sites: bool [S, 5]. Usage: float32 [S, T], the plus strand's half
+    first. Junctions: float32 [K, K, 2 T], donors by acceptors of `splice_site_positions`, likewise."""
+    masks: dict[str, Bool[np.ndarray, "positions *_ T_or_1"]]
+    """By head: which values are known. Contact maps: which bins [S/2048, T or 1]. Junctions: [1, 1, 1]. And `genes`:
+    exons of up to G genes by strand [S, 2, G], where they were asked for."""
+    splice_site_positions: Int32[np.ndarray, "4 K"] | None = None
+    """Sites by kind (donor +, acceptor +, donor -, acceptor -) in ascending order, then -1; None where the store has no
+    splicing or junctions were not asked for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,14 +109,21 @@ class Shards:
         self.max_shift: int = described["max_shift"]
         self.assembly: str = described["assembly"]
         self.split_hash: str = described["split_hash"]
-        """Names the division into splits: equal for all splits of one model."""
+        """Names the division into splits: equal for all splits of one fold."""
         self.store_digest: str = described["store_digest"]
-        """Changes with any value, mask or mean of the store."""
+        """Changes with any value, mask, mean or table of the store."""
+        self.held_out: bool = described["held_out"]
+        """Whether the other splits of this fold were kept from the training split."""
+        self._values = path / COPIED if self._store is None else self._store
+        self._genes = Genes(self._values / ANNOTATION)
+        spliced = described["splicing"]
+        self.splicing = Splicing(self._values / SPLICING, len(spliced["conditions"])) if spliced else None
+        """The splicing tables; None where the store has none."""
         self.windows = pd.DataFrame(described["windows"], columns=list(_PLACE))
         """chrom, start, end: 0-based, half-open; a window may reach beyond its chromosome."""
         self._places = [Region(*place) for place in zip(*(described["windows"][k] for k in _PLACE), strict=True)]
         self._sizes: Mapping[str, int] = described["sizes"]
-        self._arrays: dict[Path, Any] = {}
+        self._arrays: dict[tuple[str, str], Any] = {}
 
     @staticmethod
     def open(path: str | Path) -> Shards:
@@ -113,18 +142,30 @@ class Shards:
                 what = f"its store {shards._store.resolve()} is absent"
                 raise InputError(what, where=path, remedy="write it: snakemake store")
             blocks = [block_path(block["bundle"], block["block"]) for block in shards._described["blocks"]]
-            if digest(found_contents(shards._store, [SEQUENCE, MASKS, *blocks])) != shards.store_digest:
+            groups = [SEQUENCE, MASKS, ANNOTATION, *blocks, *([SPLICING] if shards.splicing else [])]
+            if digest(found_contents(shards._store, groups)) != shards.store_digest:
                 what = f"its store {shards._store.resolve()} has changed since"
                 raise InputError(what, where=path, remedy="write both again: snakemake store")
         return shards
 
     @cached_property
     def tracks(self) -> dict[str, pd.DataFrame]:
-        """By bundle, one row per track in order: index, track, strand, track_id, nonzero_mean, metadata."""
+        """By bundle, one row per track in order: index, track, strand, track_id, nonzero_mean, metadata. Those of the
+        splicing bundles have what their record says of them. Splice-site usage: the plus strand, then the minus strand;
+        junctions: one row for both."""
         rows: dict[str, list[dict[str, Any]]] = {}
         for block in self._described["blocks"]:
             rows.setdefault(block["bundle"], []).extend(block["tracks"])
+        if self.splicing:
+            named = self._described["splicing"]["bundles"]
+            for bundle, tracks in ((bundle, named[bundle]) for bundle in BUNDLES if bundle in named):
+                rows[bundle] = [{"index": index, "covered": None} | track for index, track in enumerate(tracks)]
         return {bundle: pd.DataFrame(tracks) for bundle, tracks in rows.items()}
+
+    @property
+    def conditions(self) -> list[dict[str, Any]]:
+        """The tissues of the splicing tables, in the order of their columns: track, biosample, ontology_curie, ..."""
+        return self._described["splicing"]["conditions"] if self.splicing else []
 
     @property
     def stored(self) -> list[Stored]:
@@ -133,14 +174,24 @@ class Shards:
 
     def masked_by_track(self, bundle: str) -> bool:
         """Whether masks of this bundle have a column per track: a property of the tracks, the same for all windows."""
-        return next(own.masked_by_track for own in self._bundles if own.bundle.name == bundle)
+        return any(own.masked_by_track for own in self._bundles if own.bundle.name == bundle)
 
     def __len__(self) -> int:
         return len(self.windows)
 
-    def read(self, i: int, *, shift: int = 0, reverse_complement: bool = False) -> Example:
+    def read(
+        self,
+        i: int,
+        *,
+        shift: int = 0,
+        reverse_complement: bool = False,
+        junction_sites: int = JUNCTION_SITES,
+        gene_slots: int = 0,
+    ) -> Example:
         """Window `i` moved by `shift` bp; with `reverse_complement`, as the other strand reads it.
 
+        `junction_sites`: K, the most sites of each kind that junctions are given between; 0 leaves junctions out.
+        `gene_slots`: G, the most genes of each strand whose exons are given; 0 leaves them out.
         Raises InputError for a shift beyond the shards' own `max_shift`.
         """
         if abs(shift) > self.max_shift:
@@ -160,7 +211,22 @@ class Shards:
                 targets[head] = self._sums(own, i, start)
                 masks[head] = self._mask(own, i, start, usable, own.bundle.resolutions[0])
         example = Example(self._rows(_SEQUENCE, i, start, self.window_length), targets, masks)
-        return self._reversed(example) if reverse_complement else example
+        if reverse_complement:
+            example, usable = self._reversed(example), usable[::-1]
+        place = self._places[i].chrom, start, self.window_length
+        if gene_slots:
+            example.masks[GENES] = self._genes.masks(*place, gene_slots, turned=reverse_complement)
+        if self.splicing is None:
+            return example
+        spliced = self.splicing.window(*place, junction_sites, turned=reverse_complement)
+        for bundle, target in (("SPLICE_SITES", spliced.classes), ("SPLICE_SITE_USAGE", spliced.usage)):
+            example.targets[BUNDLES[bundle].head] = target
+            example.masks[BUNDLES[bundle].head] = np.ascontiguousarray(usable[:, None])
+        if not junction_sites:
+            return example
+        head = BUNDLES["SPLICE_JUNCTIONS"].head
+        example.targets[head], example.masks[head] = spliced.junctions, np.ones((1, 1, 1), bool)
+        return dataclasses.replace(example, splice_site_positions=spliced.positions)
 
     def margins(self, stored: Stored, i: int) -> Shaped[np.ndarray, "rows *rest"]:
         """All rows of an array that window `i` may need at any shift; as many for every window."""
@@ -172,6 +238,8 @@ class Shards:
     def _bundles(self) -> list[_Bundle]:
         bundles = []
         for name, table in self.tracks.items():
+            if BUNDLES[name].kind == "splicing":
+                continue
             bundle, stored, widths = BUNDLES[name], [], []
             for block in self._described["blocks"]:
                 if block["bundle"] != name:
@@ -223,13 +291,10 @@ class Shards:
 
     def _opened(self, stored: Stored, i: int) -> tuple[Any, tuple[int, ...], np.dtype]:
         """The array, and shape and dtype of a row. Opened once."""
-        if self._store is None:
-            path = self.path / COPIED / stored.path
-        else:
-            path = self._store / stored.path / self._places[i].chrom
-        if path not in self._arrays:
-            self._arrays[path] = open_array(path)
-        array = self._arrays[path]
+        chrom = "" if self._store is None else self._places[i].chrom
+        if (stored.path, chrom) not in self._arrays:
+            self._arrays[stored.path, chrom] = open_array(self._values / stored.path / chrom)
+        array = self._arrays[stored.path, chrom]
         if self._store is None:
             array = array[i]
         return array, array.shape[1:], array.dtype.numpy_dtype
@@ -265,18 +330,13 @@ class Shards:
 
     def _contacts(self, own: _Bundle, i: int, start: int) -> Float32[np.ndarray, "bins bins T"]:
         """Area-weighted means over 2,048-bp bins aligned with the window; NaN where any source bin is missing."""
-        bins = self.window_length // PAIR_BIN
-        edges = start + PAIR_BIN * np.arange(bins + 1)
-        maps = np.empty((bins, bins, len(own.stored)), np.float32)
-        for track, stored in enumerate(own.stored):
-            square = _square(self._rows(stored, i, start, self.window_length))
-            missing = np.isnan(square)
-            square[missing] = 0
-            inner = edges - start // stored.bin * stored.bin
-            averages = _pooled(_pooled(square, inner, stored.bin).T, inner, stored.bin).T / PAIR_BIN**2
-            averages[_pooled(_pooled(missing, inner, stored.bin).T, inner, stored.bin).T > 0] = np.nan
-            maps[..., track] = averages
-        return maps
+        maps = [
+            averaged_map(
+                self._rows(stored, i, start, self.window_length), start % stored.bin, stored.bin, self.window_length
+            )
+            for stored in own.stored
+        ]
+        return np.stack(maps, axis=-1)
 
     def _mask(
         self, own: _Bundle, i: int, start: int, usable: Bool[np.ndarray, " S"], resolution: int
@@ -323,6 +383,20 @@ def strand_order(table: pd.DataFrame) -> Int[np.ndarray, " T"]:
     place = {(name, strand): i for i, (name, strand) in enumerate(zip(table["track"], table["strand"], strict=True))}
     other = {"+": "-", "-": "+", ".": "."}
     return np.array([place.get((name, other[strand]), i) for (name, strand), i in place.items()])
+
+
+def averaged_map(
+    band: Float32[np.ndarray, "rows offsets"], first: int, size: int, length: int
+) -> Float32[np.ndarray, "bins bins"]:
+    """Area-weighted means over 2,048-bp bins of `length` bp that begin `first` bp into a band of rows of `size` bp; NaN
+    where any source bin is missing (paper section 1.7)."""
+    square = _square(band)
+    missing = np.isnan(square)
+    square[missing] = 0
+    edges = first + PAIR_BIN * np.arange(length // PAIR_BIN + 1)
+    averages = _pooled(_pooled(square, edges, size).T, edges, size).T / PAIR_BIN**2
+    averages[_pooled(_pooled(missing, edges, size).T, edges, size).T > 0] = np.nan
+    return averages.astype(np.float32)
 
 
 def _moved_right(values: Shaped[np.ndarray, "S T"]) -> Shaped[np.ndarray, "S T"]:

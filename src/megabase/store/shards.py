@@ -1,12 +1,14 @@
-"""The windows of one model, by split: small stores that can be opened alone."""
+"""The windows of one fold, by split: small stores that can be opened alone."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Int
@@ -17,7 +19,17 @@ from megabase.genome.config import Organism
 from megabase.genome.regions import Region
 from megabase.genome.sequence import UNKNOWN
 from megabase.store.config import ShardsConfig
-from megabase.store.layout import MASKS, SEQUENCE, block_path, create_array, found_contents, open_array, write_groups
+from megabase.store.layout import (
+    ANNOTATION,
+    MASKS,
+    SEQUENCE,
+    SPLICING,
+    block_path,
+    create_array,
+    found_contents,
+    open_array,
+    write_groups,
+)
 from megabase.store.reader import COPIED, Shards
 from megabase.store.windows import SPLITS, shared_bases, split_windows
 
@@ -28,25 +40,32 @@ _CHUNK = 8192
 def write_shards(
     organism: str,
     settings: Organism,
-    fold: int,
+    fold: int | Literal["all"],
     store: Path,
     records: list[Path],
     frame: Path,
     out: Mapping[str, Path],
     report: Path,
     config: ShardsConfig,
+    splicing: Path | None = None,
 ) -> None:
     """Writes the shards of one organism and fold, a folder per split, and the leakage report.
 
-    `layout: view` points into the store; `copy` writes what is stored of every window, with room for the shift, so
-    that the folder stands alone.
+    `records`: those of the blocks; `splicing`: that of the splicing tables, where the store has them. Fold `all` trains
+    on everything: its other splits are no measure of anything, and the shards say so (`held_out`).
+    `layout: view` points into the store; `copy` writes what is stored of every window, with room for the shift, and
+    the tables, so that the folder stands alone.
     Raises InputError where regions overlap, a split has no windows, or the store is not what the records say.
     """
     framed = json.loads(frame.read_text())
     blocks = [json.loads(record.read_text()) for record in records]
     where = f"organisms.{organism}.folds.{fold}"
-    contents = {SEQUENCE: framed["content"], MASKS: framed["content"]}
+    contents = dict.fromkeys((SEQUENCE, MASKS, ANNOTATION), framed["content"])
     contents |= {block_path(block["bundle"], block["block"]): block["content"] for block in blocks}
+    spliced: dict[str, Any] | None = None
+    if splicing is not None:
+        spliced = json.loads(splicing.read_text())
+        contents[SPLICING] = spliced["content"]
     if found_contents(store, contents) != contents:
         raise InputError("the store is not what its records say", where=store, remedy="write it again: snakemake store")
     spans = {chrom: _unknown_spans(store, chrom, size) for chrom, size in framed["sizes"].items()}
@@ -54,18 +73,23 @@ def write_shards(
     def unknown(window: Region) -> float:
         return shared_bases(window, spans) / (window.end - window.start)
 
-    windows, leakage, split_hash = split_windows(settings.folds[fold], framed["sizes"], config, unknown, where)
+    held_out = fold != "all"
+    windows, leakage, split_hash = split_windows(
+        settings.fold(fold), framed["sizes"], config, unknown, where, held_out=held_out
+    )
     described = {
         "organism": organism,
         "organism_index": settings.index,
         "assembly": framed["assembly"],
         "sizes": framed["sizes"],
         "fold": fold,
+        "held_out": held_out,
         "split_hash": split_hash,
         "store_digest": digest(contents),
         "window": config.window,
         "max_shift": config.max_shift,
         "blocks": [{name: block[name] for name in ("bundle", "block", "tracks", "codec")} for block in blocks],
+        "splicing": None if spliced is None else {name: spliced[name] for name in ("conditions", "bundles")},
     }
     for split in SPLITS:
         own = described | {"split": split, "layout": "view", "store": os.path.relpath(store, out[split])}
@@ -73,6 +97,8 @@ def write_shards(
         with atomic_directory(out[split]) as partial:
             if config.layout == "copy":
                 _copy(partial, Shards(out[split], own))
+                for group in (ANNOTATION, SPLICING) if spliced else (ANNOTATION,):
+                    shutil.copytree(store / group, partial / COPIED / group)
                 own |= {"layout": "copy", "store": None}
             write_groups(partial, "", own)
     write_json(report, leakage)
@@ -81,7 +107,7 @@ def write_shards(
 
 
 def by_organism(paths: Iterable[str | Path]) -> dict[str, dict[str, Path]]:
-    """Shards by organism and split, from paths that end in `{organism}/{model}/{split}.zarr`."""
+    """Shards by organism and split, from paths that end in `{organism}/{fold}/{split}.zarr`."""
     found: dict[str, dict[str, Path]] = {}
     for path in map(Path, paths):
         found.setdefault(path.parts[-3], {})[path.stem] = path

@@ -19,7 +19,13 @@ SPLITS = ("train", "valid", "test")
 
 
 def split_windows(
-    fold: Fold, sizes: Mapping[str, int], config: ShardsConfig, unknown: Callable[[Region], float], where: object
+    fold: Fold,
+    sizes: Mapping[str, int],
+    config: ShardsConfig,
+    unknown: Callable[[Region], float],
+    where: object,
+    *,
+    held_out: bool = True,
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any], str]:
     """Windows by split (chrom, start, end), the leakage report, and the hash that names the split.
 
@@ -27,16 +33,18 @@ def split_windows(
     side, and what is left at the end of a region is not used: two windows that share bases would count them twice. A
     region shorter than a window gives one window around its middle. A held-out window that a training window may reach
     with its shift is dropped (paper section 2), and so is one with more than `max_unknown` unknown bases, as `unknown`
-    measures them (share of a region).
+    measures them (share of a region). Without `held_out` everything is trained on: regions of the splits may overlap
+    and no window is dropped for it.
 
-    The report has, by split, the windows `kept`, `dropped_unknown` and `dropped_overlap`, and `overlap_bp_with_train`:
-    the bases of kept windows that training windows reach.
+    The report has `held_out` and, by split, the windows `kept`, `dropped_unknown` and `dropped_overlap`, and
+    `overlap_bp_with_train`: the bases of kept windows that training windows reach.
     Raises InputError where regions of two splits overlap, and for a split without windows.
     """
     regions = {
         split: [parse_region(text, sizes, f"{where}.{split}") for text in getattr(fold, split)] for split in SPLITS
     }
-    _check_apart(regions, where)
+    if held_out:
+        _check_apart(regions, where)
     windows: dict[str, list[Region]] = {}
     report: dict[str, Any] = {}
     reached: Mapping[str, np.ndarray] = {}
@@ -45,7 +53,7 @@ def split_windows(
         stride = config.window if held else config.stride
         tiled = [window for region in regions[split] for window in _tile(region, config.window, stride, flush=not held)]
         known = [window for window in tiled if unknown(window) <= config.max_unknown]
-        kept = [window for window in known if not held or not shared_bases(window, reached)]
+        kept = [window for window in known if not (held and held_out and shared_bases(window, reached))]
         if not kept:
             raise InputError(
                 f"no window of {config.window} bp in the {split} split: {len(tiled)} were laid, {len(known)} of them "
@@ -66,7 +74,7 @@ def split_windows(
     named = {split: [list(window) for window in windows[split]] for split in SPLITS}
     split_hash = digest({"windows": named, "max_shift": config.max_shift})
     tables = {split: pd.DataFrame(windows[split], columns=["chrom", "start", "end"]) for split in SPLITS}
-    return tables, report | {"split_hash": split_hash}, split_hash
+    return tables, report | {"held_out": held_out, "split_hash": split_hash}, split_hash
 
 
 def _tile(region: Region, window: int, stride: int, *, flush: bool) -> list[Region]:

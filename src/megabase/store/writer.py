@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped, UInt16
 
-from megabase.artifacts import atomic_directory, digest, provenance, write_json
+from megabase.artifacts import atomic_directory, digest, file_sha256, provenance, write_json
 from megabase.bundles import BUNDLES
 from megabase.errors import InputError
 from megabase.genome.reference import Reference
@@ -22,6 +22,7 @@ from megabase.portals.sources import METADATA
 from megabase.store import STAGE_VERSION
 from megabase.store.config import StoreConfig
 from megabase.store.layout import (
+    ANNOTATION,
     CODECS,
     EXCLUDED,
     FORMAT,
@@ -44,13 +45,17 @@ _SIGNAL_CHUNK = 1 << 20
 
 
 def write_frame(reference: Path, store: Path, record: Path, config: StoreConfig) -> None:
-    """Writes `sequence/{chrom}` and `masks/{chrom}` of the store, uint8 at every base, and their record."""
+    """Writes `sequence/{chrom}` and `masks/{chrom}` of the store, uint8 at every base, the reference's genes and exons
+    under `annotation`, and their record."""
     opened = Reference.open(reference)
-    for group in (SEQUENCE, MASKS):
+    for group in (SEQUENCE, MASKS, ANNOTATION):
         _forget(store / group, record)
     masks = opened.masks()
     fact = json.loads((reference / "reference.json").read_text())
-    content = digest({"reference": fact["sha256"], "sizes": opened.sizes, "stage": STAGE_VERSION})
+    tables = {name: reference / name for name in ("genes.parquet", "exons.parquet")}
+    annotated = {name: file_sha256(table) for name, table in tables.items()}
+    deciding = {"reference": fact["sha256"], "sizes": opened.sizes, "annotation": annotated, "stage": STAGE_VERSION}
+    content = digest(deciding)
     write_groups(store, "", {"format": FORMAT, "assembly": opened.assembly, "sizes": opened.sizes})
     chunk, shard = _rows(config, 1)
     with atomic_directory(store / SEQUENCE) as sequences, atomic_directory(store / MASKS) as masked:
@@ -66,6 +71,10 @@ def write_frame(reference: Path, store: Path, record: Path, config: StoreConfig)
             for folder, values in ((sequences, opened.codes(chrom, 0, size)), (masked, mask)):
                 array = create_array(folder / chrom, (size,), "uint8", chunk=(chunk,), shard=(shard,), codec="zstd-3")
                 array.write(values).result()
+    with atomic_directory(store / ANNOTATION) as folder:
+        write_groups(folder, "", {"content": content})
+        for name, table in tables.items():
+            shutil.copyfile(table, folder / name)
     made = {"assembly": opened.assembly, "sizes": opened.sizes, "content": content, "stage_version": STAGE_VERSION}
     write_json(record, made | {"provenance": provenance(("tensorstore",))})
     logger.info("%s: %s bp in %s chromosomes", store.name, sum(opened.sizes.values()), len(opened.sizes))
