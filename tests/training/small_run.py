@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from megabase.model.config import NetworkConfig
+from lessons import TINY
+
 from megabase.training.config import LoopConfig, TrainedModel, TrainingConfig
 from megabase.training.run import train
 
-MODEL = NetworkConfig(
-    **NetworkConfig.demo().__dict__
-    | {"channels": 4, "channel_step": 2, "blocks": 1, "heads": 2, "key_channels": 4, "value_channels": 4}
-    | {"pair_channels": 4, "pair_heads": 2, "pair_position_features": 4}
-)
 RECIPE = {"steps": 8, "batch": 1, "warmup": 2, "learning_rate": 0.01, "dropout": 0.1, "seed": 3}
 LOOP = {"checkpoint_steps": 2, "log_steps": 1, "compilation_cache": None}
 
 
-def run(shards: Path, out: Path, recipe: dict | None = None, loop: dict | None = None) -> Path:
+def run(
+    shards: Path,
+    out: Path,
+    recipe: dict | None = None,
+    loop: dict | None = None,
+    teachers: Sequence[Path] = (),
+) -> Path:
     """Trains on `{shards}/{split}.zarr`; results and checkpoints are under `out`."""
     splits = {split: shards / f"{split}.zarr" for split in ("train", "valid", "test")}
     train(
@@ -26,11 +29,12 @@ def run(shards: Path, out: Path, recipe: dict | None = None, loop: dict | None =
         TrainedModel(organisms=["made"], fold=0),
         TrainingConfig(**RECIPE | (recipe or {})),
         LoopConfig(**LOOP | (loop or {})),
-        MODEL,
+        TINY,
         {"made": splits},
         out / "checkpoints",
         out / "logs",
         out / "model",
+        teachers,
     )
     return out / "model"
 

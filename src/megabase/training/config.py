@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -18,9 +18,11 @@ class TrainingConfig:
     batch: Annotated[int, Field(ge=1)] = 64
     """Windows per update."""
     learning_rate: Annotated[float, Field(gt=0)] = 0.004
-    """Peak of the schedule: linear warm-up, then cosine to zero."""
+    """Peak of the schedule: linear warm-up, a constant phase, then cosine to zero."""
     warmup: Annotated[int, Field(ge=0)] = 5_000
     """Updates of linear warm-up."""
+    constant: Annotated[int, Field(ge=0)] = 0
+    """Updates at the peak, between warm-up and cosine."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.4
     """AdamW's decay, scaled by the learning rate; on weight matrices only (the paper does not say which)."""
     clip_norm: Annotated[float, Field(gt=0)] | None = None
@@ -36,10 +38,28 @@ class TrainingConfig:
     """Weight of a head's loss, by head name; 1 where not given (the paper's plain sum, junctions 0.2)."""
     gene_weight: Annotated[float, Field(ge=0)] = 0.1
     """Weight of the gene-level loss of RNA-seq (paper; the released code has 0)."""
+    gene_slots: Annotated[int, Field(ge=1)] = 32
+    """Genes of each strand in a window that the gene-level loss compares, those with the most exonic bases first (the
+    paper does not say)."""
     multinomial_window: Annotated[int, Field(ge=128, multiple_of=128)] = 131_072
     """Segment of the multinomial loss, in bp; the whole window where that is shorter."""
-    seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of initialisation, data order and dropout."""
+    mutation_rate: Annotated[float, Field(ge=0, le=1)] = 0.04
+    """Share of a student's input bases that are drawn anew (paper section 6). Only students read mutated windows."""
+    structural_variants: Annotated[float, Field(ge=0)] = 1.0
+    """Mean number of insertions, deletions and inversions in each input window of a student (paper section 6)."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Seed of initialisation, data order, dropout and mutations."""
+
+
+DISTILLATION: dict[str, Any] = {
+    "steps": 250_000,
+    "learning_rate": 0.002,
+    "warmup": 5_000,
+    "constant": 120_000,
+    "weight_decay": 0.04,
+    "dropout": 0.1,
+}
+"""What the paper's distillation does differently from its pretraining (paper reference section 6)."""
 
 
 @settings
@@ -56,17 +76,32 @@ class LoopConfig:
     """Updates between lines of metrics.jsonl and of progress."""
     prefetch: Annotated[int, Field(ge=0)] = 4
     """Batches prepared ahead by a thread."""
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """Processor cores that one training job uses; all if not given. With as many jobs as cores, a core for each is
+    faster than all for one after another: most of a narrow model's step does not divide."""
     compilation_cache: str | None = ".cache/jax"
-    """Folder that compiled programs are kept in between runs, or nothing."""
+    """Folder that compiled programs are kept in between runs, or nothing. Models that differ in fold, teachers or seed
+    alone share one program: the first job compiles it, and the others wait for it."""
 
 
 @settings
 class TrainedModel:
-    """One model to train: which organisms, which fold, and what differs from the shared recipe."""
+    """One model to train, or several copies of it: which organisms, which fold, from data or from teachers, and what
+    differs from the shared recipe."""
 
     organisms: Annotated[list[str], Field(min_length=1)]
     """Organisms it is trained on."""
-    fold: Annotated[int, Field(ge=0)]
-    """Position in each organism's `folds`."""
-    training: dict[str, int | float | str | dict[str, float]] = Field(default_factory=dict)
+    fold: Annotated[int, Field(ge=0)] | Literal["all"]
+    """Which fold of each organism is left out for validation and test: a position in its folds. `all`: trained on all
+    of them, with nothing left out."""
+    copies: Annotated[int, Field(ge=1)] = 1
+    """Models trained alike but for their seeds, which count up from `seed`; named `{name}_0`, `{name}_1`, ..."""
+    teachers: str | None = None
+    """Entry of `models` whose copies teach this one: it learns their predictions for mutated windows, not the data."""
+    training: dict[str, int | float | str | dict[str, float] | None] = Field(default_factory=dict)
     """Keys of `training` with values of this model's own (a seed, fewer steps)."""
+
+    @property
+    def fold_name(self) -> str:
+        """Name of its folder of shards."""
+        return "all_folds" if self.fold == "all" else f"fold_{self.fold}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import signal
 import sys
 import time
@@ -20,7 +19,7 @@ from megabase.artifacts import write_text
 from megabase.store.batches import Batch, Batches, prefetched
 from megabase.training.checkpoints import Checkpoints
 from megabase.training.config import LoopConfig
-from megabase.training.step import Metrics, Trainer, TrainState, on_mesh
+from megabase.training.step import Metrics, Trainer, TrainState
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ def run_loop(
         asked = time.monotonic()
         for step, batch in prefetched(batches, start, steps, config.prefetch):
             waited += time.monotonic() - asked
-            state, made = trainer.update(state, on_mesh(batch, trainer.mesh))
+            state, made = trainer.update(state, batch, step)
             done = step + 1
             pending.append((done, made))
             due = done % config.checkpoint_steps == 0 or time.monotonic() - saved > config.checkpoint_seconds
@@ -92,7 +91,7 @@ def _checked(pending: list[tuple[int, Metrics]], checkpoints: Checkpoints, batch
 
 
 def _validation(trainer: Trainer, state: TrainState, validation: list[Batch]) -> dict[str, Any]:
-    made = [jax.device_get(trainer.validate(state, on_mesh(batch, trainer.mesh))) for batch in validation]
+    made = [jax.device_get(trainer.validate(state, batch)) for batch in validation]
     return jax.tree.map(lambda *values: float(sum(values) / len(values)), *made) if made else {}
 
 
@@ -132,10 +131,3 @@ def _stop_requests() -> Iterator[Callable[[], bool]]:
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
-
-
-def compilation_cache(folder: str | None) -> None:
-    """Keeps compiled programs in `folder` between runs; JAX_COMPILATION_CACHE_DIR, where set, goes before it."""
-    if folder and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(Path(folder).resolve()))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from megabase.bundles import BUNDLES
+from megabase.model.heads import Predictions
 from megabase.model.layers import wide
 from megabase.model.scaling import soft_clip, targets_scaling
 from megabase.model.spec import HeadSpec
@@ -79,9 +80,9 @@ def contact_loss(
 
 
 def splice_site_loss(
-    target: Bool[Array, "B S 5"], logits: Float[Array, "B S 5"], mask: Bool[Array, "B S 1"]
+    target: Bool[Array, "B S 5"] | Float[Array, "B S 5"], logits: Float[Array, "B S 5"], mask: Bool[Array, "B S 1"]
 ) -> Float[Array, ""]:
-    """Cross entropy with classes smoothed by 1e-7, as a mean over known positions that have a class."""
+    """Cross entropy with classes (or probabilities) smoothed by 1e-7, as a mean over known positions that have one."""
     smooth = (1.0 - _TINY) * target + _TINY / target.shape[-1]
     entropy = -jnp.sum(smooth * jax.nn.log_softmax(logits, axis=-1), axis=-1, keepdims=True)
     return masked_mean(entropy, mask & target.any(axis=-1, keepdims=True))
@@ -96,16 +97,21 @@ def usage_loss(
 
 
 def junction_loss(
-    target: Float[Array, "B D A T"], predicted: Float[Array, "B D A T"], mask: Bool[Array, "B D A T"]
+    target: Float[Array, "B D A T"],
+    predicted: Float[Array, "B D A T"],
+    mask: Bool[Array, "B D A T"],
+    *,
+    compressed: bool = False,
 ) -> Float[Array, ""]:
     """Cross entropy of the shares of acceptors of each donor, and of donors of each acceptor; and 0.2 times the Poisson
-    deviance of their totals, those of the target compressed above 10."""
+    deviance of their totals. Those of the target are compressed above 10, unless they are `compressed` already."""
     target, predicted = jnp.where(mask, target, 0.0), jnp.where(mask, predicted, 0.0)
     loss = jnp.float32(0)
     for axis in (1, 2):
         known = mask.any(axis=axis, keepdims=True)
         totals = predicted.sum(axis=axis, keepdims=True)
-        counts = poisson(soft_clip(target.sum(axis=axis, keepdims=True)), totals, known)
+        wanted = target.sum(axis=axis, keepdims=True)
+        counts = poisson(wanted if compressed else soft_clip(wanted), totals, known)
         shares = [_shares(values, mask, axis) for values in (target, predicted)]
         entropy = -jnp.sum(jnp.where(mask, shares[0] * jnp.log(shares[1]), 0.0), axis=axis, keepdims=True)
         loss += masked_mean(entropy, known) + JUNCTION_TOTALS_WEIGHT * counts
@@ -145,58 +151,124 @@ def gene_loss(
     return total + MULTINOMIAL_WEIGHT * shares
 
 
+Wanted = dict[str, dict[int, tuple[Float[Array, "B *positions T"], Bool[Array, "B *_positions T_or_1"]]]]
+"""What predictions should be, and where that is known, by head and resolution (bp): tracks in model space, the others
+as their heads give them."""
+
+
 def total_loss(
-    predictions: Mapping[str, Mapping[str, Float[Array, "..."]]],
+    predictions: Mapping[str, Predictions],
     organism_index: Int[Array, " B"],
-    targets: Mapping[str, Float[Array, "..."]],
-    masks: Mapping[str, Bool[Array, "..."]],
+    targets: Mapping[str, Float[Array, "B *positions T"]],
+    masks: Mapping[str, Bool[Array, "B *_positions T_or_1"]],
     heads: tuple[HeadSpec, ...],
     config: TrainingConfig,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """The weighted sum of the losses of all heads, and each before its weight, by head."""
-    losses = {}
+    """The weighted sum of the losses of all heads against observed targets, and each before its weight, by head."""
+    wanted = observed(targets, masks, organism_index, heads)
+    return objective(predictions, wanted, masks.get(GENES), organism_index, heads, config)
+
+
+def observed(
+    targets: Mapping[str, Float[Array, "B *positions T"]],
+    masks: Mapping[str, Bool[Array, "B *_positions T_or_1"]],
+    organism_index: Int[Array, " B"],
+    heads: tuple[HeadSpec, ...],
+) -> Wanted:
+    """What data of the store ask for. Targets at coarser resolutions are sums of the stored ones."""
+    wanted: Wanted = {}
     for spec in heads:
-        outputs, target = predictions[spec.head], targets[spec.head]
+        target, mask = targets[spec.head], masks[spec.head]
+        if spec.bundle not in ("SPLICE_SITES", "SPLICE_JUNCTIONS"):  # these have no column per track
+            mask = mask & jnp.asarray(spec.track_valid)[organism_index][:, None]
+        finest = spec.settings.resolutions[0]
+        if spec.settings.kind != "signal":
+            wanted[spec.head] = {finest: (target, mask)}
+            continue
+        means = jnp.asarray(spec.track_means)[organism_index][:, None]
+        target = target.astype(wide(target))
+        wanted[spec.head] = {}
+        for resolution in spec.settings.resolutions:
+            values, known = _pooled(target, mask, resolution // finest)
+            scaled = targets_scaling(values, means, resolution, squash=spec.settings.squash)
+            wanted[spec.head][resolution] = scaled, jnp.broadcast_to(known, scaled.shape)
+    return wanted
+
+
+def taught(
+    predictions: Mapping[str, Predictions], organism_index: Int[Array, " B"], heads: tuple[HeadSpec, ...]
+) -> Wanted:
+    """What a teacher of the same heads asks for: its own predictions, everywhere, for all real tracks.
+
+    Tracks stay in model space, where losses compare: a teacher's prediction at each resolution is the target there,
+    without a detour through the signal's units. Splice sites are probabilities, usage is a share, and junctions are
+    those between the sites that the teacher thinks likely.
+    """
+    wanted: Wanted = {}
+    for spec in heads:
+        outputs = predictions[spec.head]
         valid = jnp.asarray(spec.track_valid)[organism_index][:, None]
         match spec.bundle:
-            case "CONTACT_MAPS":
-                losses[spec.head] = contact_loss(target, outputs["predictions"], masks[spec.head] & valid)
             case "SPLICE_SITES":
-                losses[spec.head] = splice_site_loss(target, outputs["logits"], masks[spec.head])
-            case "SPLICE_SITE_USAGE":
-                losses[spec.head] = usage_loss(target, outputs["logits"], masks[spec.head] & valid)
+                own = {1: (outputs["predictions"], valid.any(axis=-1, keepdims=True))}
+            case "SPLICE_SITE_USAGE":  # not its predictions, which are rounded to float16
+                own = {1: (jax.nn.sigmoid(outputs["logits"]), valid)}
             case "SPLICE_JUNCTIONS":
-                known = outputs["splice_junction_mask"] & masks[spec.head]
-                losses[spec.head] = junction_loss(target, outputs["predictions"], known)
+                own = {1: (outputs["predictions"], outputs["splice_junction_mask"])}
+            case "CONTACT_MAPS":
+                own = {spec.settings.resolutions[0]: (outputs["predictions"], valid)}
             case _:
-                known = masks[spec.head] & valid
-                losses[spec.head] = _tracks(outputs, organism_index, target, known, spec, config)
-        if spec.bundle == "RNA_SEQ" and GENES in masks and config.gene_weight:
-            losses[GENES] = _genes(outputs, organism_index, target, masks[spec.head] & valid, masks[GENES], spec)
+                scaled = {r: outputs[f"scaled_predictions_{r}bp"] for r in spec.settings.resolutions}
+                own = {r: (values, jnp.broadcast_to(valid, values.shape)) for r, values in scaled.items()}
+        wanted[spec.head] = {r: (jax.lax.stop_gradient(values), known) for r, (values, known) in own.items()}
+    return wanted
+
+
+def objective(
+    predictions: Mapping[str, Predictions],
+    wanted: Wanted,
+    genes: Bool[Array, "B S 2 G"] | None,
+    organism_index: Int[Array, " B"],
+    heads: tuple[HeadSpec, ...],
+    config: TrainingConfig,
+    *,
+    compressed: bool = False,
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+    """The weighted sum of the losses of all heads, and each before its weight, by head. `genes`: exons, for the
+    gene-level loss. `compressed`: totals of wanted junctions are compressed already, as predicted ones are."""
+    losses = {}
+    for spec in heads:
+        outputs, own = predictions[spec.head], wanted[spec.head]
+        target, mask = own[spec.settings.resolutions[0]]
+        match spec.bundle:
+            case "CONTACT_MAPS":
+                losses[spec.head] = contact_loss(target, outputs["predictions"], mask)
+            case "SPLICE_SITES":
+                losses[spec.head] = splice_site_loss(target, outputs["logits"], mask)
+            case "SPLICE_SITE_USAGE":
+                losses[spec.head] = usage_loss(target, outputs["logits"], mask)
+            case "SPLICE_JUNCTIONS":
+                known = outputs["splice_junction_mask"] & mask
+                losses[spec.head] = junction_loss(target, outputs["predictions"], known, compressed=compressed)
+            case _:
+                losses[spec.head] = _tracks(outputs, own, config)
+        if spec.bundle == "RNA_SEQ" and genes is not None and config.gene_weight:
+            strands = jnp.asarray(spec.track_strands)[organism_index]
+            losses[GENES] = gene_loss(target, outputs["scaled_predictions_1bp"], mask, genes, strands)
     total = sum((_weight(head, config) * loss for head, loss in losses.items()), jnp.float32(0))
     return total, losses
 
 
 def _tracks(
-    predictions: Mapping[str, Float[Array, "B N T"]],
-    organism_index: Int[Array, " B"],
-    target: Float[Array, "B N T"],
-    mask: Bool[Array, "B N T_or_1"],
-    spec: HeadSpec,
+    predictions: Predictions,
+    wanted: dict[int, tuple[Float[Array, "B N T"], Bool[Array, "B N T"]]],
     config: TrainingConfig,
 ) -> Float[Array, ""]:
-    """Sum over the head's resolutions; coarser targets are sums of the stored ones."""
-    means = jnp.asarray(spec.track_means)[organism_index][:, None]
+    """Sum over the head's resolutions."""
     losses = []
-    finest = spec.settings.resolutions[0]
-    for resolution in spec.settings.resolutions:
-        predicted = predictions[f"scaled_predictions_{resolution}bp"]
-        factor = resolution // finest
-        values, known = _pooled(target.astype(wide(predicted)), mask, factor)
-        scaled = targets_scaling(values, means, resolution, squash=spec.settings.squash)
-        bins = min(config.multinomial_window // resolution, scaled.shape[1])
-        known = jnp.broadcast_to(known, scaled.shape)
-        losses.append(multinomial(scaled, predicted, known, bins))
+    for resolution, (target, known) in wanted.items():
+        bins = min(config.multinomial_window // resolution, target.shape[1])
+        losses.append(multinomial(target, predictions[f"scaled_predictions_{resolution}bp"], known, bins))
     return functools.reduce(jnp.add, losses)
 
 
@@ -218,21 +290,3 @@ def _pooled(
 def _weight(loss: str, config: TrainingConfig) -> float:
     default = {GENES: config.gene_weight, BUNDLES["SPLICE_JUNCTIONS"].head: JUNCTION_WEIGHT}.get(loss, 1.0)
     return config.head_weights.get(loss, default)
-
-
-def _genes(
-    outputs: Mapping[str, Float[Array, "B S T"]],
-    organism_index: Int[Array, " B"],
-    target: Float[Array, "B S T"],
-    mask: Bool[Array, "B S T_or_1"],
-    genes: Bool[Array, "B S 2 G"],
-    spec: HeadSpec,
-) -> Float[Array, ""]:
-    """At 1 bp, in model space like the head's own loss."""
-    means = jnp.asarray(spec.track_means)[organism_index][:, None]
-    predicted = outputs["scaled_predictions_1bp"]
-    target = jnp.where(mask, target.astype(wide(predicted)), 0.0)
-    scaled = targets_scaling(target, means, 1, squash=spec.settings.squash)
-    strands = jnp.asarray(spec.track_strands)[organism_index]
-    known = jnp.broadcast_to(mask, scaled.shape)
-    return gene_loss(scaled, predicted, known, genes, strands)

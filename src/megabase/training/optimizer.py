@@ -1,4 +1,4 @@
-"""AdamW with warm-up and cosine decay (paper section 5)."""
+"""AdamW with warm-up, a constant phase and cosine decay (paper sections 5 and 6)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from megabase.training.config import TrainingConfig
 
 
 def schedule(config: TrainingConfig) -> optax.Schedule:
-    """Learning rate by update: linear from 0 to the peak over the warm-up, then cosine to 0 at the last update."""
+    """Learning rate by update: linear from 0 to the peak over the warm-up, the peak for `constant` updates, then cosine
+    to 0 at the last update (paper sections 5 and 6). Fewer `steps` than that cut the earlier phases short."""
     warmup = min(config.warmup, max(config.steps - 1, 0))
-    return optax.schedules.warmup_cosine_decay_schedule(
-        0.0, config.learning_rate, warmup, max(config.steps, warmup + 1)
-    )
+    decay_from = min(warmup + config.constant, max(config.steps - 1, warmup))
+    peak, rest = config.learning_rate, max(config.steps - decay_from, 1)
+    phases = [
+        optax.schedules.linear_schedule(0.0, peak, warmup),
+        optax.schedules.constant_schedule(peak),
+        optax.schedules.cosine_decay_schedule(peak, rest),
+    ]
+    return optax.schedules.join_schedules(phases, [warmup, decay_from])
 
 
 def decayed(parameters: PyTree) -> PyTree:
