@@ -1,1 +1,3 @@
-"""Using a trained model."""
+"""Using a trained model: predictions, and scores of variants."""
+
+STAGE_VERSION = 1

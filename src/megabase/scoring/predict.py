@@ -6,26 +6,28 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from flax import nnx
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int32, UInt8
 
+from megabase.bundles import BUNDLES
 from megabase.errors import InputError
 from megabase.genome.sequence import reverse_complement
 from megabase.model.network import AlphaGenome
 from megabase.model.strands import SITE_CLASSES
 from megabase.model.weights import load
+from megabase.scoring.forward import Forward, turned_back
 from megabase.store.reader import strand_order
 
 Tracks = dict[str, dict[int, Float32[np.ndarray, "B *positions T"]]]
-"""By head and resolution (bp): [B, S/r, T]; contact maps [B, S/2048, S/2048, T] at 2048. Junctions lie between places,
-not along the sequence, and are not among them."""
+"""By head and resolution (bp): [B, S/r, T]; contact maps [B, S/2048, S/2048, T] at 2048; splice sites the four classes
+and usage all tracks of the plus strand, then of the minus strand, at 1. Junctions lie between places, not along the
+sequence, and are not among them."""
+JUNCTIONS = BUNDLES["SPLICE_JUNCTIONS"].head
 
 
 class Predictor:
-    """A trained model, compiled once per input length."""
+    """A trained model, compiled once per shape of the input."""
 
     def __init__(self, model: AlphaGenome, description: dict[str, Any]) -> None:
         self.description = description
@@ -35,23 +37,10 @@ class Predictor:
             organism: {bundle: pd.DataFrame(rows) for bundle, rows in tables.items()}
             for organism, tables in description["tracks"].items()
         }
-        """Track tables by organism and bundle, in the order of predictions."""
+        """Track tables by organism and bundle, in the order of predictions. Junctions: the tissues, whose predictions
+        are those of the plus strand, then of the minus strand."""
         self._rows: dict[str, int] = description["organisms"]
-        self._specs = model.config.heads
-        graph, state = nnx.split(model)
-
-        @jax.jit
-        def forward(state: Any, codes: jax.Array, index: jax.Array) -> Any:
-            heads = frozenset(spec.head for spec in model.config.heads if spec.bundle != "SPLICE_JUNCTIONS")
-            predictions, _ = nnx.merge(graph, state)(jax.nn.one_hot(codes, 4), index, requested_outputs=heads)
-            # Model space is the loss's own; people want the signal's units.
-            kept = {
-                name: {k: v for k, v in outputs.items() if k.startswith("predictions")}
-                for name, outputs in predictions.items()
-            }
-            return jax.tree.map(lambda x: x.astype(jnp.float32), kept)
-
-        self._forward = lambda codes, index: forward(state, codes, index)
+        self._forward = Forward(model)
 
     @staticmethod
     def load(directory: str | Path) -> Predictor:
@@ -66,14 +55,10 @@ class Predictor:
         With `reverse_complement_average`, the mean with what the other strand predicts (paper section 7).
         Raises InputError for an organism that the model does not know.
         """
-        if organism not in self._rows:
-            remedy = f"choose from {', '.join(self._rows)}"
-            raise InputError(f"the model knows no organism `{organism}`", where="predict", remedy=remedy)
-        index = jnp.full(len(codes), self._rows[organism], jnp.int32)
-        forward = self._tracks(self._forward(jnp.asarray(codes), index), organism)
+        forward = self._tracks(codes, organism)
         if not reverse_complement_average:
             return forward
-        turned = self._tracks(self._forward(jnp.asarray(reverse_complement(codes)), index), organism)
+        turned = self._tracks(reverse_complement(codes), organism)
         return {
             head: {
                 r: (values + self._turned_back(turned[head][r], head, r, organism)) / 2 for r, values in outputs.items()
@@ -81,27 +66,59 @@ class Predictor:
             for head, outputs in forward.items()
         }
 
-    def _tracks(self, predictions: Any, organism: str) -> Tracks:
+    def junctions(
+        self,
+        codes: UInt8[np.ndarray, "B S"],
+        organism: str,
+        positions: Int32[np.ndarray, "B 4 K"],
+        reverse_complement_average: bool = True,
+    ) -> Float32[np.ndarray, "B K K 2*T"]:
+        """Reads that join each donor (axis 1) to each acceptor (axis 2): all tissues of the organism on the plus
+        strand, then on the minus strand; 0 where either site is absent.
+
+        `positions`: bases of the sequence by splice class (donor +, acceptor +, donor -, acceptor -), -1: none. With
+        `reverse_complement_average` as in `predict`.
+        Raises InputError for an organism that the model does not know and for a model without junctions.
+        """
+        row = self._row(organism)
+        if JUNCTIONS not in self._forward.specs:
+            raise InputError("the model predicts no junctions", where="junctions", remedy="train SPLICE_JUNCTIONS too")
+        spec, index = self._forward.specs[JUNCTIONS], np.full(len(codes), row, np.int32)
+        columns = spec.columns(row)
+        both = np.concatenate([columns, spec.tracks + columns])
+
+        def predicted(codes: np.ndarray, positions: np.ndarray) -> np.ndarray:
+            outputs = self._forward(codes, index, {JUNCTIONS}, positions.astype(np.int32))
+            return np.asarray(outputs[JUNCTIONS]["predictions"])[..., both]
+
+        values = predicted(codes, positions)
+        if not reverse_complement_average:
+            return values
+        mirrored = np.where(positions >= 0, codes.shape[1] - 1 - positions, -1)[:, SITE_CLASSES[:4]]
+        turned = predicted(reverse_complement(codes), mirrored)
+        return (values + np.roll(turned, len(columns), axis=-1)) / 2
+
+    def _row(self, organism: str) -> int:
+        if organism not in self._rows:
+            remedy = f"choose from {', '.join(self._rows)}"
+            raise InputError(f"the model knows no organism `{organism}`", where="predict", remedy=remedy)
+        return self._rows[organism]
+
+    def _tracks(self, codes: UInt8[np.ndarray, "B S"], organism: str) -> Tracks:
+        row, specs = self._row(organism), self._forward.specs
+        predictions = self._forward(codes, np.full(len(codes), row, np.int32), specs.keys() - {JUNCTIONS})
         made: Tracks = {}
-        for spec in self._specs:
-            if spec.bundle not in self.tracks[organism] or spec.head not in predictions:
+        for head, spec in specs.items():
+            if spec.bundle not in self.tracks[organism] or head not in predictions:
                 continue
-            outputs, columns = jax.device_get(predictions[spec.head]), spec.columns(self._rows[organism])
-            made[spec.head] = {
+            outputs, columns = jax.device_get(predictions[head]), spec.columns(row)
+            made[head] = {
                 r: outputs[f"predictions_{r}bp" if spec.settings.kind == "signal" else "predictions"][..., columns]
                 for r in spec.settings.resolutions
             }
         return made
 
     def _turned_back(self, values: np.ndarray, head: str, resolution: int, organism: str) -> np.ndarray:
-        """Predictions of the reverse complement as the forward strand reads them (architecture reference 8)."""
-        bundle = next(spec.bundle for spec in self._specs if spec.head == head)
-        if bundle == "CONTACT_MAPS":
-            return values[:, ::-1, ::-1]
+        bundle = self._forward.specs[head].bundle
         order = SITE_CLASSES[:-1] if bundle == "SPLICE_SITES" else strand_order(self.tracks[organism][bundle])
-        values = values[:, ::-1][..., order]
-        if bundle == "DNASE" and resolution == 1:
-            # Its cuts are counted at the base right of them, which is the left one on the other strand; the first
-            # base has no such neighbour and keeps its own value.
-            values = np.concatenate([values[:, :1], values[:, :-1]], axis=1)
-        return values
+        return turned_back(values, bundle, resolution, order)

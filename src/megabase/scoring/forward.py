@@ -1,0 +1,78 @@
+"""The model compiled for inference: one program for each set of heads and shape of the input."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jaxtyping import Array, Float32, Int, Int32, Shaped, UInt8
+
+from megabase.model.network import AlphaGenome
+from megabase.model.spec import HeadSpec
+
+Outputs = dict[str, dict[str, Float32[Array, "B *positions T"]]]
+"""Predictions by head and output, in the signal's own units; all columns, padding too."""
+
+
+class Forward:
+    """A model whose weights stay on the device."""
+
+    def __init__(self, model: AlphaGenome) -> None:
+        self.specs: dict[str, HeadSpec] = {spec.head: spec for spec in model.config.heads}
+        """By head, in the order of the model."""
+        self.graph, self.state = nnx.split(model)
+        self._compiled = jax.jit(self._predict, static_argnames="heads")
+
+    def __call__(
+        self,
+        codes: UInt8[Any, "B S"],
+        index: Int[Any, " B"],
+        heads: Collection[str],
+        positions: Int32[Any, "B 4 K"] | None = None,
+    ) -> Outputs:
+        """What these heads predict for base codes (4: unknown) and rows of organisms; junctions at `positions`."""
+        return self._compiled(self.state, codes, index, positions, heads=frozenset(heads))
+
+    def compiled(self, program: Any) -> Any:
+        """`program(model, *arrays)` as one compiled function of the arrays."""
+        run = jax.jit(lambda state, *arrays: program(nnx.merge(self.graph, state), *arrays))
+        return partial(run, self.state)
+
+    def _predict(
+        self, state: Any, codes: Array, index: Array, positions: Array | None, *, heads: frozenset[str]
+    ) -> Outputs:
+        model = nnx.merge(self.graph, state)
+        outputs, _ = model(one_hot(codes), index, requested_outputs=heads, splice_site_positions=positions)
+        return {head: in_units(outputs[head]) for head in outputs}
+
+
+def one_hot(codes: UInt8[Array, "B S"]) -> Float32[Array, "B S 4"]:
+    """Columns A, C, G, T; zeros for an unknown base."""
+    return jax.nn.one_hot(codes, 4)
+
+
+def in_units(outputs: dict[str, Shaped[Array, "B *positions T"]]) -> dict[str, Float32[Array, "B *positions T"]]:
+    """The outputs of a head that are in the signal's own units: model space is the loss's own."""
+    return {name: x.astype(jnp.float32) for name, x in outputs.items() if name.startswith("predictions")}
+
+
+def turned_back(
+    values: Shaped[Any, "B *positions T"], bundle: str, resolution: int, order: Int[np.ndarray, " T"]
+) -> Shaped[Any, "B *positions T"]:
+    """Predictions of the reverse complement as the forward strand reads them (architecture reference 8).
+
+    `order`: the tracks as the other strand sees them. For arrays of numpy and of JAX.
+    """
+    if bundle == "CONTACT_MAPS":
+        return values[:, ::-1, ::-1]
+    values = values[:, ::-1][..., order]
+    if bundle == "DNASE" and resolution == 1:
+        # Its cuts are counted at the base right of them, which is the left one on the other strand; the first base has
+        # no such neighbour and keeps its own value.
+        values = values[:, np.maximum(np.arange(values.shape[1]) - 1, 0)]
+    return values
