@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-LENGTH = 4096
+LENGTH = 8192
 TRACKS = {
     "DNASE": [("open", ".")],
     "CAGE": [("caps", "+"), ("caps", "-")],
@@ -32,7 +32,7 @@ class World:
     def __init__(self, folder: Path, *, test_start: int = 0) -> None:
         draw = np.random.default_rng(0)
         self.folder = folder
-        self.codes = {chrom: draw.integers(0, 4, 8 * LENGTH).astype(np.uint8) for chrom in ("chr1", "chr2")}
+        self.codes = {chrom: draw.integers(0, 4, 5 * LENGTH).astype(np.uint8) for chrom in ("chr1", "chr2")}
         for codes in self.codes.values():  # Stretches of different composition.
             for start in range(0, len(codes), 512):
                 if draw.random() < 0.5:
@@ -45,15 +45,19 @@ class World:
                     rates = level[:, None] * draw.gamma(0.5, 2, (len(codes), len(tracks)))
                     self.rates[bundle, chrom] = rates
                     self.signal[bundle, chrom] = draw.poisson(rates).astype(np.float32)
-        self.usable = draw.random(8 * LENGTH) < 0.999
+        self.usable = draw.random(5 * LENGTH) < 0.999
         self.windows = {
-            "train": [("chr1", start, start + LENGTH) for start in range(0, 7 * LENGTH + 1, LENGTH // 2)],
-            "test": [("chr2", start, start + LENGTH) for start in range(test_start, 7 * LENGTH + 1, LENGTH)],
+            "train": [("chr1", start, start + LENGTH) for start in range(0, 4 * LENGTH + 1, LENGTH // 2)],
+            "test": [("chr2", start, start + LENGTH) for start in range(test_start, 4 * LENGTH + 1, LENGTH)],
         }
         self.split_hash = "split"
         self.model = folder / "models" / "fold_0"
         self.model.mkdir(parents=True)
-        (self.model / "model.json").write_text(json.dumps({"split_hashes": {"demo": "split"}}))
+        self.description = {"split_hashes": {"demo": "split"}, "fold": 0}
+        self.describe()
+
+    def describe(self, **changes: object) -> None:
+        (self.model / "model.json").write_text(json.dumps(self.description | changes))
 
     def write_truth(self, factor: float) -> Path:
         truth = self.folder / "truth"
@@ -99,6 +103,7 @@ class World:
         class Shards:
             window_length = LENGTH
             split_hash = world.split_hash
+            conditions = ()
             tracks = {  # noqa: RUF012
                 bundle: pd.DataFrame(
                     [(i, name, strand, track_id(name, strand)) for i, (name, strand) in enumerate(tracks)],
@@ -108,6 +113,7 @@ class World:
             }
 
             def __init__(self, split: str) -> None:
+                self.path = world.folder / f"{split}.zarr"
                 self.windows = pd.DataFrame(world.windows[split], columns=["chrom", "start", "end"])
 
             @classmethod
@@ -127,6 +133,9 @@ class World:
             ("chr1", 2000, 2500, "+"),
         ]
         return pd.DataFrame(rows, columns=["chrom", "start", "end", "strand"])
+
+    def exons(self) -> pd.DataFrame:
+        return pd.DataFrame(columns=["chrom", "start", "end", "strand", "gene_id", "transcript_id"])
 
 
 def track_id(name: str, strand: str) -> str:

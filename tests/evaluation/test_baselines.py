@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from megabase.errors import InputError
 from megabase.evaluation.baselines import ContactBaselines, NormalEquations, composition, gc_columns
-from megabase.evaluation.leakage import check_windows
+from megabase.evaluation.leakage import overlapping
 from megabase.evaluation.loci import pick_loci
 from megabase.evaluation.observed import Observed, pair_rows
 
@@ -64,28 +63,46 @@ def test_a_track_without_training_data_is_predicted_as_zero() -> None:
 
 def test_contacts_are_averaged_at_each_distance() -> None:
     draw = np.random.default_rng(2)
+    codes = draw.integers(0, 4, (4, 640)).astype(np.uint8)
     maps = draw.normal(size=(4, 5, 5, 1)).astype(np.float32)
     maps[:, 0, 4] = np.nan
     maps[0, 1, 2] = np.nan
-    baselines = ContactBaselines(5, 1)
-    for square in maps:
+    maps[:, range(5), range(5)] = 1000  # The diagonal must not matter.
+    baselines = ContactBaselines(5, 1, 1.0)
+    for square, sequence in zip(maps, codes, strict=True):
         rows = pair_rows(square)
-        baselines.add(Observed(rows, np.isfinite(rows)))
-    upper = np.concatenate([square[np.triu_indices(5)] for square in maps])
-    predicted = baselines.predict()
+        baselines.add(sequence, Observed(rows, np.isfinite(rows)))
+    upper = np.concatenate([square[np.triu_indices(5, 1)] for square in maps])
+    predicted = baselines.predict(codes[0])
     near = np.nanmean([square[i, i + 1] for square in maps for i in range(4)])
-    assert predicted["distance"][1, 0] == pytest.approx(near, rel=1e-5)
-    assert predicted["distance"][4, 0] == pytest.approx(np.nanmean(upper), rel=1e-5), "a distance never seen"
+    assert predicted["distance"][0, 0] == pytest.approx(near, rel=1e-5)
+    assert predicted["distance"][3, 0] == pytest.approx(np.nanmean(upper), rel=1e-5), "a distance never seen"
     assert predicted["track_mean"][0, 0] == pytest.approx(np.nanmean(upper), rel=1e-5)
+
+
+def test_contacts_follow_the_composition_of_both_bins() -> None:
+    draw = np.random.default_rng(3)
+    baselines, shown = ContactBaselines(8, 1, 1e-3), []
+    for _ in range(20):
+        codes = np.concatenate(
+            [draw.choice(4, 128, p=[(1 - gc) / 2, gc / 2, gc / 2, (1 - gc) / 2]) for gc in draw.random(8)]
+        )
+        gc = np.isin(codes, (1, 2)).reshape(8, 128).mean(axis=1)
+        apart = np.abs(np.subtract.outer(range(8), range(8)))
+        square = gc[:, None] + gc[None] - np.log(np.maximum(apart, 1))
+        rows = pair_rows(square[..., None].astype(np.float32))
+        baselines.add(codes.astype(np.uint8), Observed(rows, np.isfinite(rows)))
+        shown.append((codes.astype(np.uint8), rows))
+    codes, rows = shown[-1]
+    np.testing.assert_allclose(baselines.predict(codes)["local_gc"], rows, atol=0.01)
+    assert not np.allclose(baselines.predict(codes)["distance"], rows, atol=0.1)
 
 
 def test_overlaps_are_found_behind_a_long_window() -> None:
     train = pd.DataFrame([("a", 0, 900), ("a", 100, 200), ("b", 0, 900)], columns=["chrom", "start", "end"])
-    beside = pd.DataFrame([("a", 900, 1000), ("c", 0, 900)], columns=["chrom", "start", "end"])
-    check_windows(train, beside, "test.zarr")
-    inside = pd.DataFrame([("a", 899, 1000)], columns=["chrom", "start", "end"])
-    with pytest.raises(InputError, match="a:899-1000 overlaps training window a:0-900"):
-        check_windows(train, inside, "test.zarr")
+    windows = [("a", 900, 1000), ("c", 0, 900), ("a", 899, 1000), ("b", -50, 0), ("b", -50, 1)]
+    test = pd.DataFrame(windows, columns=["chrom", "start", "end"])
+    assert list(overlapping(train, test)) == [False, False, True, False, True]
 
 
 def test_loci_are_rich_in_everything_and_spread_out() -> None:

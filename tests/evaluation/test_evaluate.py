@@ -28,7 +28,12 @@ def world(tmp_path: Path) -> World:
 def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Evaluates a model that predicts what was observed, with noise, and gives the folder of its tables."""
 
-    def evaluated(noise: float = 1.0, truth: Path | None = None) -> Path:
+    def evaluated(
+        noise: float = 1.0,
+        truth: Path | None = None,
+        change: Callable[[dict], dict] = dict,
+        config: EvaluationConfig = CONFIG,
+    ) -> Path:
         class Reference:
             @classmethod
             def open(cls, _: Path) -> Reference:
@@ -36,6 +41,9 @@ def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
 
             def genes(self) -> pd.DataFrame:
                 return world.genes()
+
+            def exons(self) -> pd.DataFrame:
+                return world.exons()
 
         class Predictor:
             @classmethod
@@ -49,6 +57,7 @@ def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
                 for head in HEADS:
                     values = np.nan_to_num(example.targets[head])[None]
                     made[head] = values + noise * draw.normal(size=values.shape)
+                made = change(made)
                 # The 128-bp head of the model says half of what its 1-bp head says: each resolution has its own.
                 return {
                     head: {1: v, 128: v.reshape(1, -1, 128, v.shape[-1]).sum(2) / 2}
@@ -62,7 +71,7 @@ def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
         monkeypatch.setattr(tracks, "Shards", world.opener())
         out = world.folder / "evaluation" / "fold_0"
         shards = {"demo": {split: world.folder / f"{split}.zarr" for split in ("train", "test")}}
-        tracks.evaluate(world.model, shards, {"demo": world.folder}, {"demo": truth}, out, CONFIG, "make evaluation")
+        tracks.evaluate(world.model, shards, {"demo": world.folder}, {"demo": truth}, out, config, "make evaluation")
         return out
 
     return evaluated
@@ -116,6 +125,29 @@ def test_correlations_are_pooled_over_usable_positions_of_all_windows(world: Wor
     assert log["value"] == pytest.approx(np.corrcoef(np.log1p(x), np.log1p(np.maximum(y, 0)))[0, 1], abs=1e-5)
 
 
+def test_a_shift_of_64_bp_and_swapped_strands_show(run: Callable[..., Path]) -> None:
+    def broken(made: dict) -> dict:
+        return made | {"dnase": np.roll(made["dnase"], 64, axis=1), "cage": made["cage"][..., ::-1]}
+
+    right, wrong = (pd.read_csv(run(change=change) / "tracks.tsv", sep="\t") for change in (dict, broken))
+    where = {"resolution": 1, "predictor": "model", "metric": "pearson"}
+    for output_type, strand in (("DNASE", "."), ("CAGE", "+"), ("CAGE", "-")):
+        before, after = (value(table, output_type=output_type, strand=strand, **where) for table in (right, wrong))
+        assert before["lower"] > 0.7
+        assert after["upper"] < 0.3
+    same = {"output_type": "CHIP_TF", "predictor": "model", "metric": "pearson"}
+    assert value(right, **same)["value"] == value(wrong, **same)["value"]
+
+
+def test_baselines_are_fitted_on_as_many_windows_as_asked_for(world: World, run: Callable[..., Path]) -> None:
+    config = EvaluationConfig(bootstrap=0, start_flank=128, fit_windows=1)
+    table = pd.read_csv(run(config=config) / "tracks.tsv", sep="\t")
+    mean = world.signal["CHIP_TF", "chr1"][:LENGTH].reshape(-1, 128).sum(axis=1).mean()
+    observed = world.signal["CHIP_TF", "chr2"].reshape(-1, 128).sum(axis=1)
+    row = value(table, output_type="CHIP_TF", predictor="track_mean", metric="mse")
+    assert row["value"] == pytest.approx(np.mean((observed - mean) ** 2), rel=1e-4)
+
+
 def test_the_mean_of_training_correlates_with_nothing_but_has_an_error(world: World, run: Callable[..., Path]) -> None:
     table = pd.read_csv(run() / "tracks.tsv", sep="\t")
     rows = table[(table["predictor"] == "track_mean") & (table["metric"] == "pearson")]
@@ -138,7 +170,8 @@ def test_composition_predicts_what_follows_composition(run: Callable[..., Path])
             assert fine["value"].between(0.05, 0.5).all()
     distance = value(table, output_type="CONTACT_MAPS", predictor="distance", metric="pearson")
     assert distance["value"] > 0.2
-    assert "ridge" not in set(table[table["output_type"] == "CONTACT_MAPS"]["predictor"])
+    contacts = set(table[table["output_type"] == "CONTACT_MAPS"]["predictor"])
+    assert contacts == {"model", "track_mean", "distance", "local_gc"}
 
 
 def test_the_oracle_needs_the_truth_only_up_to_a_factor(world: World, run: Callable[..., Path]) -> None:
@@ -191,14 +224,14 @@ def test_profiles_follow_the_genes(world: World, run: Callable[..., Path]) -> No
 def test_loci_keep_observed_beside_predicted(world: World, run: Callable[..., Path]) -> None:
     loci = np.load(run(noise=0.0) / "loci.npz")
     places = json.loads(str(loci["demo/loci"]))
-    assert len(places) == 8
+    assert len(places) == 5
     assert json.loads(str(loci["demo/tracks"]))["CAGE"] == [{"track": "caps", "strand": s} for s in "+-"]
     first = places[0]
     signal = world.signal["DNASE", "chr2"][first["start"] : first["end"]]
-    shown = np.where(world.usable[first["start"] : first["end"], None], signal, 0).reshape(-1, 4, 1).mean(axis=1)
-    assert loci["demo/0/DNASE/bin"] == 4
+    shown = np.where(world.usable[first["start"] : first["end"], None], signal, 0).reshape(-1, 8, 1).mean(axis=1)
+    assert loci["demo/0/DNASE/bin"] == 8
     np.testing.assert_allclose(loci["demo/0/DNASE/observed"], shown, rtol=1e-6)
-    assert loci["demo/0/CONTACT_MAPS/predicted"].shape == (2, 2, 1)
+    assert loci["demo/0/CONTACT_MAPS/predicted"].shape == (4, 4, 1)
     assert loci["demo/0/CHIP_TF/observed"].shape == (LENGTH // 128, 1)
 
 
@@ -209,9 +242,26 @@ def test_another_split_is_refused(world: World, run: Callable[..., Path]) -> Non
 
 
 def test_a_test_window_that_was_trained_on_is_refused(world: World, run: Callable[..., Path]) -> None:
-    world.windows["test"].append(("chr1", 7 * LENGTH, 8 * LENGTH))
-    with pytest.raises(InputError, match=r"test window chr1:28672-32768 overlaps training window chr1:26624-30720"):
+    world.windows["test"].append(("chr1", 4 * LENGTH, 5 * LENGTH))
+    with pytest.raises(InputError, match=r"test window chr1:32768-40960 of demo was trained on .*held_out_share 0.83"):
         run()
+
+
+def test_a_model_that_held_out_other_windows_is_refused(world: World, run: Callable[..., Path]) -> None:
+    own = [list(window) for window in world.windows["test"]]
+    world.describe(held_out={"demo": {"test": own[:2]}})
+    with pytest.raises(InputError, match=r"chr2:16384-24576 of demo was trained on \(held_out_share 0.40\)"):
+        run()
+    world.describe(held_out={"demo": {"test": own}})
+    row = value(pd.read_csv(run() / "tracks.tsv", sep="\t"), metric="held_out_share")
+    assert (row["value"], row["n"], row["output_type"]) == (1, 5, "ALL")
+
+
+def test_a_model_of_the_whole_genome_is_refused(world: World, run: Callable[..., Path]) -> None:
+    for fold in ("all", "all_folds"):
+        world.describe(fold=fold)
+        with pytest.raises(InputError, match="no window was held out"):
+            run()
 
 
 def test_no_test_windows_is_an_error(world: World, run: Callable[..., Path]) -> None:
@@ -225,7 +275,7 @@ def test_the_summary_is_the_mean_over_tracks(run: Callable[..., Path], world: Wo
     table = pd.read_csv(out / "tracks.tsv", sep="\t")
     summarise([out / "tracks.tsv"], out / "summary.tsv")
     summary = pd.read_csv(out / "summary.tsv", sep="\t")
-    assert set(summary["output_type"]) == set(TRACKS)
+    assert set(summary["output_type"]) == {*TRACKS, "ALL"}
     row = value(summary, output_type="CAGE", resolution=128, metric="pearson")
     rows = table[(table["output_type"] == "CAGE") & (table["resolution"] == 128) & (table["metric"] == "pearson")]
     for predictor, column in (("model", "value"), ("ridge", "ridge"), ("oracle", "oracle")):

@@ -152,20 +152,71 @@ def _evaluation(folder: Path, draw: np.random.Generator) -> Path:
 
 def _summary(folder: Path) -> Path:
     columns = (
-        "model organism output_type resolution split metric value n track_mean local_gc ridge distance oracle command"
+        "model organism output_type split resolution metric value n track_mean local_gc ridge distance gt_ag oracle "
+        "ratio_to_oracle command"
     )
-    made = ["snakemake results/demo/evaluation/fold_0/tracks.tsv"]
+    made = ["", "snakemake results/demo/evaluation/fold_0/tracks.tsv"]
     rows = [
-        ["fold_0", "demo", "DNASE", 1, "test", "pearson", 0.412345, 2, 0, 0.1, 0.2, "", 0.45, *made],
-        ["fold_0", "demo", "DNASE", 128, "test", "pearson", 0.812345, 2, 0, 0.3, 0.4567, "", 0.9, *made],
-        ["fold_0", "demo", "CAGE", 128, "test", "pearson", 0.11, 2, 0, 0.1, 0.2222, "", 0.5, *made],
-        ["fold_0", "demo", "CONTACT_MAPS", 2048, "test", "pearson", 0.35, 1, 0, "", "", 0.3, "", *made],
-        ["fold_0", "demo", "DNASE", 128, "test", "mse", 1234567.0, 2, 3e6, 2.5e6, 1.2e6, "", 9e5, *made],
-        ["fold_0", "demo", "DNASE", 128, "test", "log1p_pearson", 0.7, 2, 0, 0.3, 0.4, "", 0.8, *made],
+        ["fold_0", "demo", "DNASE", "test", 1, "pearson", 0.412345, 2, 0, 0.1, 0.2, "", "", 0.45, *made],
+        ["fold_0", "demo", "DNASE", "test", 128, "pearson", 0.812345, 2, 0, 0.3, 0.4567, "", "", 0.9, *made],
+        ["fold_0", "demo", "CAGE", "test", 128, "pearson", 0.11, 2, 0, 0.1, 0.2222, "", "", 0.5, *made],
+        ["fold_0", "demo", "CONTACT_MAPS", "test", 2048, "pearson", 0.35, 1, 0, 0.1, "", 0.3, "", "", *made],
+        ["fold_1", "demo", "DNASE", "test", 128, "pearson", 0.612345, 2, 0, 0.2, 0.4, "", "", 0.8, *made],
+        ["fold_0", "demo", "DNASE", "test", 128, "mse", 1234567.0, 2, 3e6, 2.5e6, 1.2e6, "", "", 9e5, *made],
+        ["fold_0", "demo", "DNASE", "test", 128, "log1p_pearson", 0.7, 2, 0, 0.3, 0.4, "", "", 0.8, *made],
+        ["fold_0", "demo", "ALL", "test", LENGTH, "held_out_share", 1.0, 1, "", "", "", "", "", "", *made],
     ]
     path = folder / "summary.tsv"
     pd.DataFrame(rows, columns=columns.split()).to_csv(path, sep="\t", index=False)
     return path
+
+
+def add_worlds_parts(run: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The arguments of a run that also has splicing, planted variants, and a student with teachers."""
+    summary = pd.read_csv(run["summary"], sep="\t")
+    spliced = [
+        ("SPLICE_SITES", "auprc", 0.9),
+        ("SPLICE_SITE_USAGE", "pearson", 0.6),
+        ("SPLICE_JUNCTIONS", "auprc", 0.7),
+    ]
+    rows = [
+        {
+            "model": "fold_0",
+            "organism": "demo",
+            "output_type": bundle,
+            "split": "test",
+            "resolution": 1,
+            "metric": metric,
+        }
+        | {"value": value, "n": 4, "track_mean": 0.001, "local_gc": 0.002, "gt_ag": 0.01, "command": "again"}
+        for bundle, metric, value in spliced
+    ]
+    pd.concat([summary, pd.DataFrame(rows)]).to_csv(folder / "summary2.tsv", sep="\t", index=False)
+    tables = []
+    for model, level in (("teacher_0", 0.8), ("student", 0.9)):
+        rows = [
+            {"model": model, "organism": "demo", "modality": "accessibility", "scorer": scorer, "metric": metric}
+            | {
+                "n_planted": 20,
+                "n_control": 21,
+                "n_imputed": 0,
+                "value": level,
+                "lower": level - 0.1,
+                "upper": level + 0.1,
+            }
+            for scorer, metric in (("DNASE", "auroc"), ("DNASE", "sign_accuracy"), ("DNASE_ACTIVE", "auroc"))
+        ]
+        tables.append(folder / f"{model}.variants.tsv")
+        pd.DataFrame(rows).to_csv(tables[-1], sep="\t", index=False)
+    rows = [
+        {"student": "student", "organism": "demo", "modality": "accessibility", "scorer": scorer, "metric": "auroc"}
+        | {"against": against, "n": 41, "student_value": 0.9, "teacher_value": 0.8, "difference": 0.1}
+        | {"lower": lower, "upper": 0.2, "command": "again"}
+        for scorer, against, lower in (("DNASE", "mean", 0.05), ("ATAC", "mean", -0.05), ("DNASE", "ensemble", -0.1))
+    ]
+    compared = folder / "student.distillation.tsv"
+    pd.DataFrame(rows).to_csv(compared, sep="\t", index=False)
+    return {**run, "summary": folder / "summary2.tsv", "variants": tables, "distillation": [compared]}
 
 
 def _model(folder: Path) -> Path:

@@ -11,13 +11,13 @@ from typing import Any
 import pandas as pd
 import pytest
 from alphagenome.data import genome
-from finished_run import NASTY, Genome, write_run
+from finished_run import NASTY, Genome, add_worlds_parts, write_run
 
 from megabase.report import page
 from megabase.report.drawing import Series, line_chart, sparkline, ticks
 from megabase.report.loci import transcripts
 
-SECTIONS = ["results", "loci", "starts", "training", "splits", "tracks", "files", "run", "config"]
+SECTIONS = ["results", "contacts", "loci", "starts", "training", "splits", "tracks", "files", "run", "config"]
 
 
 class Elements(HTMLParser):
@@ -99,10 +99,11 @@ def test_every_heading_says_how_to_read_what_follows(text: str) -> None:
 
 def test_the_table_has_the_numbers_of_the_summary(run: dict[str, Any], elements: Elements) -> None:
     summary = pd.read_csv(run["summary"], sep="\t")
-    shown = [row for row in elements.rows["results"] if row and row[0][0] == "fold_0"]
+    summary = summary[summary["output_type"] != "ALL"]
+    shown = [row for row in elements.rows["results"] if row and row[0][0].startswith("fold_")]
     assert len(shown) == len(summary)
     ordered = pd.concat([summary[summary["metric"] == "pearson"], summary[summary["metric"] != "pearson"]])
-    columns = ["value", "track_mean", "local_gc", "ridge", "distance", "oracle"]
+    columns = ["value", "track_mean", "local_gc", "ridge", "distance", "gt_ag", "oracle"]
     for cells, (_, expected) in zip(shown, ordered.iterrows(), strict=True):
         assert [cell[0] for cell in cells[1:4]] == [
             expected["organism"],
@@ -123,12 +124,43 @@ def test_the_winner_is_marked_and_the_oracle_never_is(elements: Elements) -> Non
         if row and row[0][0] == "fold_0":
             marked = [number for number, (_, _, style) in enumerate(values(row)) if "best" in style]
             assert len(marked) == 1
-            metric = row[4][0] if not row[4][1] else "pearson"
-            best[row[2][0], row[3][0], metric] = marked[0]
-    assert best["DNASE", "128", "pearson"] == 0
-    assert best["CAGE", "128", "pearson"] == 3, "the ridge is better"
+            best[row[2][0], row[3][0], row[4][0]] = marked[0]
+    assert best["DNASE", "128", "Pearson r"] == 0
+    assert best["CAGE", "128", "Pearson r"] == 3, "the ridge is better"
     assert best["DNASE", "128", "mse ↓"] == 3, "the ridge's error is lower"
-    assert best["CONTACT_MAPS", "2048", "pearson"] == 0
+    assert best["CONTACT_MAPS", "2048", "Pearson r"] == 0
+
+
+def test_the_first_table_is_one_row_per_output_type(elements: Elements) -> None:
+    rows = {row[1][0]: row for row in elements.rows["results"] if len(row) == 9 and row[0][0] == "demo"}
+    assert list(rows) == ["DNASE", "CAGE", "CONTACT_MAPS"]
+    dnase = [cell[0] for cell in rows["DNASE"][2:]]
+    assert dnase == ["Pearson r, 128 bp", "0.712", "0.612 to 0.812", "0.000", "0.250", "0.850", "84 %"]
+    assert [cell[0] for cell in rows["CONTACT_MAPS"][3:]] == ["0.350", "–", "0.000", "0.100", "–", "–"]
+    assert "best" in rows["CAGE"][3][2], "it beats a constant and GC content, if not the ridge"
+
+
+def test_a_world_has_splicing_variants_and_a_student(run: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "Reference", Genome)
+        page.write_report(**{**add_worlds_parts(run, tmp_path), "out": tmp_path / "world.html"})
+    text = (tmp_path / "world.html").read_text()
+    found = Elements(text)
+    ids = [attributes["id"] for tag, attributes in found.tags if tag == "section"]
+    assert ids == ["results", "splicing", "contacts", "variants", "students", *SECTIONS[2:]]
+    assert [attributes["href"] for tag, attributes in found.tags if tag == "a"] == [f"#{name}" for name in ids]
+    assert [row[2][0] for row in found.rows["splicing"] if row] == [
+        "SPLICE_SITES",
+        "SPLICE_SITE_USAGE",
+        "SPLICE_JUNCTIONS",
+    ]
+    variants = [[cell[0] for cell in row] for row in found.rows["variants"] if row]
+    assert variants[0][:5] == ["demo", "accessibility", "DNASE", "20", "21"]
+    assert [row[5][:5] for row in variants] == ["0.900", "0.900", "0.800", "0.800"], "the student comes first"
+    assert variants[1][6] == "–", "no sign without signed scores"
+    assert text.count('class="dot"') == 2
+    students = [[cell[0] for cell in row] for row in found.rows["students"] if row]
+    assert [row[-1] for row in students] == ["ahead", "level", "ahead", "level", "level"]
 
 
 def test_names_are_escaped(text: str, elements: Elements) -> None:

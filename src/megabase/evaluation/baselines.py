@@ -114,24 +114,36 @@ class SignalBaselines:
 
 
 class ContactBaselines:
-    """`track_mean` and `distance` (the mean at each distance between bins) of contact maps."""
+    """Of contact maps: `track_mean`; `distance`, the mean at each distance between bins; and `local_gc`, a regression
+    on the GC content of both bins and the distance between them."""
 
-    def __init__(self, bins: int, tracks: int) -> None:
-        self._bins = bins
+    def __init__(self, bins: int, tracks: int, penalty: float) -> None:
+        self._bins, self._penalty = bins, penalty
         self._sum, self._count = np.zeros((bins, tracks)), np.zeros((bins, tracks))
+        self._equations = NormalEquations(3, tracks)
 
-    def add(self, observed: Observed) -> None:
+    def add(self, codes: UInt8[np.ndarray, " bases"], observed: Observed) -> None:
         """Adds one window."""
         distance = pair_distances(self._bins)
         np.add.at(self._sum, distance, np.where(observed.usable, observed.data, 0))
         np.add.at(self._count, distance, observed.usable)
+        self._equations.add(self._features(codes), observed)
 
-    def predict(self) -> dict[str, Float32[np.ndarray, "pairs tracks"]]:
-        """The same for every window; a distance never seen has the track's mean, a track never seen 0."""
+    def predict(self, codes: UInt8[np.ndarray, " bases"]) -> dict[str, Float32[np.ndarray, "pairs tracks"]]:
+        """Predictions by name; a distance never seen has the track's mean, a track never seen 0."""
         mean = self._sum.sum(axis=0) / np.maximum(self._count.sum(axis=0), 1)
         curve = np.where(self._count > 0, self._sum / np.maximum(self._count, 1), mean)
         rows = curve[pair_distances(self._bins)].astype(np.float32)
-        return {"track_mean": np.broadcast_to(mean.astype(np.float32), rows.shape), "distance": rows}
+        slopes = self._equations.ridge(slice(None), self._penalty)
+        fitted = (self._features(codes) @ slopes[1:] + slopes[0]).astype(np.float32)
+        constant = np.broadcast_to(mean.astype(np.float32), rows.shape)
+        return {"track_mean": constant, "distance": rows, "local_gc": fitted}
+
+    def _features(self, codes: UInt8[np.ndarray, " bases"]) -> Float64[np.ndarray, "pairs 3"]:
+        pieces = codes.reshape(self._bins, -1)
+        gc = np.isin(pieces, (1, 2)).sum(axis=1) / np.maximum((pieces < 4).sum(axis=1), 1)
+        first, second = (gc[side] for side in np.triu_indices(self._bins, 1))
+        return np.stack([first + second, first * second, np.log(pair_distances(self._bins))], axis=1)
 
 
 def _sums(indicator: Bool[np.ndarray, "bases columns"]) -> Int64[np.ndarray, "bases+1 columns"]:

@@ -21,10 +21,14 @@ class EvaluationConfig:
     """Widths, in bp, of the local GC and dinucleotide content that the ridge baselines read."""
     ridge_penalty: Annotated[float, Field(gt=0)] = 1.0
     """L2 penalty of the ridge baselines on standardised features."""
+    fit_windows: Annotated[int, Field(ge=1)] = 256
+    """Training windows that the baselines are fitted on, at most; taken evenly from those that do not overlap."""
     start_flank: Annotated[int, Field(ge=128, multiple_of=128)] = 1024
     """Half-width of the mean profile around annotated gene starts, in bp."""
     bootstrap: Annotated[int, Field(ge=0)] = 200
     """Resamples of the test windows behind each confidence interval."""
+    variant_bootstrap: Annotated[int, Field(ge=0)] = 1000
+    """Resamples of the variants behind each confidence interval."""
 
 
 @settings

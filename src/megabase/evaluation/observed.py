@@ -28,7 +28,8 @@ def observed_values(
 ) -> Observed:
     """The target of a head at `resolution` bp; a bin of 128 bp summed from bases is usable where every base is.
 
-    Contact maps become one row per unordered pair of bins, the diagonal included, usable where they are not NaN.
+    Contact maps become one row per pair of different bins, usable where they are not NaN. The diagonal, which is the
+    contacts of a bin with itself, is left out: it is the same everywhere.
     """
     values = np.asarray(target, np.float32)
     if bundle.kind == "contact_maps":
@@ -51,13 +52,13 @@ def predicted_values(
 
 
 def pair_rows(square: Float[np.ndarray, "bins bins tracks"]) -> Float[np.ndarray, "pairs tracks"]:
-    """The upper triangle of a map, row by row."""
-    return square[np.triu_indices(len(square))]
+    """The upper triangle of a map without its diagonal, row by row."""
+    return square[np.triu_indices(len(square), 1)]
 
 
 def pair_distances(bins: int) -> np.ndarray:
-    """Distance, in bins, of each row of `pair_rows`."""
-    first, second = np.triu_indices(bins)
+    """Distance, in bins, of each row of `pair_rows`: 1 or more."""
+    first, second = np.triu_indices(bins, 1)
     return second - first
 
 

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Int64, Shaped
 
 Statistic = Callable[[Float64[np.ndarray, "*batch fields"]], Float64[np.ndarray, "*batch"]]
 
@@ -19,7 +19,7 @@ class Pooled:
     """Sums over all windows, and over each of `resamples` draws of as many windows with replacement."""
 
     def __init__(self, windows: int, resamples: int, seed: int = 0) -> None:
-        self._counts = _counts(windows, resamples, seed)
+        self._counts = window_counts(windows, resamples, seed)
         self._sums: Float64[np.ndarray, "resamples+1 tracks fields"] | float = 0.0
 
     def add(self, window: int, sums: Float64[np.ndarray, "tracks fields"]) -> None:
@@ -35,16 +35,35 @@ class Pooled:
         self, statistic: Statistic, level: float = 0.95
     ) -> tuple[Float64[np.ndarray, " tracks"], Float64[np.ndarray, " tracks"]]:
         """The percentile interval of `statistic`; NaN without resamples, or where no resample has a value."""
-        values = statistic(np.asarray(self._sums)[1:])
-        bounds = np.full((2, values.shape[-1]), np.nan)
-        known = ~np.isnan(values).all(axis=0) if len(values) else np.zeros(values.shape[-1], bool)
-        tails = [(1 - level) / 2, (1 + level) / 2]
-        bounds[:, known] = np.nanquantile(values[:, known], tails, axis=0) if known.any() else np.nan
-        return bounds[0], bounds[1]
+        return percentiles(statistic(np.asarray(self._sums)[1:]), level)
 
 
 @functools.lru_cache(maxsize=8)
-def _counts(windows: int, resamples: int, seed: int) -> Int64[np.ndarray, "resamples+1 windows"]:
+def window_counts(windows: int, resamples: int, seed: int = 0) -> Int64[np.ndarray, "resamples+1 windows"]:
     """How often each window counts: once in the first row, as often as it was drawn in the others."""
     draws = np.random.default_rng(seed).multinomial(windows, np.full(windows, 1 / windows), size=resamples)
     return np.vstack([np.ones((1, windows), np.int64), draws])
+
+
+def item_counts(kinds: Shaped[np.ndarray, " n"], resamples: int, seed: int = 0) -> Int64[np.ndarray, "resamples+1 n"]:
+    """The same for items of several kinds, drawn within each kind, so that none ever runs out.
+
+    Two predictors compared on the same rows are compared on the same draws: the interval of their difference is that
+    of a paired bootstrap.
+    """
+    counts = np.ones((resamples + 1, len(kinds)), np.int64)
+    for number, kind in enumerate(np.unique(kinds)):
+        here = kinds == kind
+        counts[:, here] = window_counts(int(here.sum()), resamples, seed + number)
+    return counts
+
+
+def percentiles(
+    values: Float64[np.ndarray, "resamples n"], level: float = 0.95
+) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+    """The percentile interval of each column; NaN without resamples, or where no resample has a value."""
+    bounds = np.full((2, values.shape[-1]), np.nan)
+    known = ~np.isnan(values).all(axis=0) if len(values) else np.zeros(values.shape[-1], bool)
+    if known.any():
+        bounds[:, known] = np.nanquantile(values[:, known], [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return bounds[0], bounds[1]

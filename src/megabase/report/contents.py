@@ -16,9 +16,10 @@ import pandas as pd
 
 import megabase
 from megabase.report.drawing import Series, line_chart, sparkline
+from megabase.report.headlines import MAIN_METRICS
 
 LOWER_IS_BETTER = ("mse", "mae")
-BASELINES = ("track_mean", "local_gc", "ridge", "distance")
+BASELINES = ("track_mean", "local_gc", "ridge", "distance", "gt_ag")
 SHOWN_ROWS = 400
 """Rows of a table on the page at most; the files themselves have all."""
 
@@ -43,11 +44,12 @@ def metric_rows(summary: Path) -> list[dict[str, Any]]:
 
 
 def track_scores(table: Path) -> list[dict[str, Any]]:
-    """Pearson of every track at every resolution: the model's with its interval, and the ridge's and the oracle's."""
-    rows = [row for row in read_rows(table) if row["metric"] == "pearson"]
+    """Pearson and auPRC of every track at every resolution: the model's with its interval, and the ridge's and the
+    oracle's."""
+    rows = [row for row in read_rows(table) if row["metric"] in MAIN_METRICS]
     scores: dict[tuple[str, ...], dict[str, Any]] = {}
     for row in rows:
-        key = tuple(row[name] for name in ("organism", "output_type", "track", "strand", "resolution"))
+        key = tuple(row[name] for name in ("organism", "output_type", "track", "strand", "resolution", "metric"))
         score = scores.setdefault(key, {**row, "value": "", "lower": "", "upper": ""})
         if row["predictor"] == "model":
             score |= {name: row[name] for name in ("value", "lower", "upper")}
@@ -95,11 +97,11 @@ def organisms_of(archive: Mapping[str, np.ndarray]) -> list[str]:
 
 
 def splits(leakage: list[Path]) -> list[dict[str, Any]]:
-    """Each leakage report (`shards/{organism}/{model}/leakage.json`) as pairs of key and value."""
+    """Each leakage report (`shards/{organism}/{fold}/leakage.json`) as pairs of key and value."""
     return [
         {
             "organism": path.parent.parent.name,
-            "model": path.parent.name,
+            "fold": path.parent.name,
             "facts": list(facts(json.loads(path.read_text()))),
         }
         for path in leakage

@@ -79,6 +79,48 @@ def line_chart(
     )
 
 
+class Interval(NamedTuple):
+    """A value with the ends of its interval."""
+
+    label: str
+    value: float
+    lower: float
+    upper: float
+
+
+def interval_chart(rows: Sequence[Interval], *, title: str, mark: float, width: int = 720) -> Markup:
+    """One line per row, from 0 to 1: a dot at the value, a bar over its interval, and a mark for all rows."""
+    if not rows:
+        return Markup("")
+    left, right, step, top = 300, 16, 18, 6
+    height = top + step * len(rows) + 22
+
+    def across(value: float) -> float:
+        return left + (width - left - right) * min(max(value, 0.0), 1.0)
+
+    bottom = height - 22
+    parts = []
+    for tick in ticks(0.0, 1.0):
+        style = "mark" if tick == mark else "grid"
+        parts.append(
+            f'<line class="{style}" x1="{across(tick):.1f}" x2="{across(tick):.1f}" y1="{top}" y2="{bottom}"/>'
+        )
+        parts.append(f'<text x="{across(tick):.1f}" y="{height - 6}" text-anchor="middle">{short(tick)}</text>')
+    if mark not in ticks(0.0, 1.0):
+        parts.append(f'<line class="mark" x1="{across(mark):.1f}" x2="{across(mark):.1f}" y1="{top}" y2="{bottom}"/>')
+    for number, row in enumerate(rows):
+        y = top + step * (number + 0.5)
+        parts.append(f'<text x="{left - 10}" y="{y + 4:.1f}" text-anchor="end">{escape(row.label)}</text>')
+        parts.append(
+            f'<line class="line model" x1="{across(row.lower):.1f}" x2="{across(row.upper):.1f}" '
+            f'y1="{y:.1f}" y2="{y:.1f}"/>'
+        )
+        parts.append(f'<circle class="dot" cx="{across(row.value):.1f}" cy="{y:.1f}" r="4"/>')
+    return Markup('<svg class="chart wide" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        width, height, title, Markup("".join(parts))
+    )
+
+
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """About `count` round numbers from `low` to `high`."""
     raw = (high - low) / count

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,13 @@ import yaml
 from megabase.artifacts import write_text
 from megabase.evaluation.config import ReportConfig
 from megabase.genome.reference import Reference
-from megabase.report import contents
+from megabase.report import contents, headlines
 from megabase.report.loci import draw_loci
 
 logger = logging.getLogger(__name__)
+
+HELD_OUT = "held_out_share"
+"""Metric of the summary's rows about windows."""
 
 
 def write_report(
@@ -35,6 +38,8 @@ def write_report(
     references: Mapping[str, Path],
     benchmarks: list[Path],
     out: Path,
+    variants: Sequence[Path] = (),
+    distillation: Sequence[Path] = (),
 ) -> None:
     """Writes one HTML file to `out`.
 
@@ -42,6 +47,8 @@ def write_report(
     the tables of files and of tracks by organism, `records` the store's block records, `leakage` the split reports;
     `metrics` the training logs, `evaluations` the folders of tables and `models` those with `model.json`, by model;
     `references` the reference folders by organism, and `benchmarks` the folders of Snakemake's timing tables.
+    `variants` and `distillation` are the tables of planted variants and of students against teachers, where there are
+    any; `evaluations` has the models with held-out windows alone.
     """
     shown = ReportConfig(**(config.get("report") or {}))
     files = {organism: contents.read_rows(paths[0]) for organism, paths in manifests.items()}
@@ -61,6 +68,8 @@ def write_report(
                     loci=shown.loci,
                     tracks_per_locus=shown.tracks_per_locus,
                 )
+    rows = contents.metric_rows(summary)
+    students = headlines.student_rows(distillation)
     page = _environment().get_template("page.html.j2")
     text = page.render(
         title=title,
@@ -70,7 +79,15 @@ def write_report(
         tracks=tracks,
         bytes=sum(int(row.get("bytes") or 0) for rows in files.values() for row in rows),
         seconds=sum(row["seconds"] for row in timings),
-        scores=contents.metric_rows(summary),
+        headlines=headlines.headlines(rows),
+        scores=[row for row in rows if row["metric"] != HELD_OUT],
+        held_out=[row for row in rows if row["metric"] == HELD_OUT],
+        has_splicing=any(row["output_type"].startswith("SPLICE_") for row in rows),
+        has_contacts=any(row["output_type"] == "CONTACT_MAPS" for row in rows),
+        variants=headlines.variant_tables(variants, [row["student"] for row in students]),
+        students=students,
+        names=headlines.NAMES,
+        main_metrics=headlines.MAIN_METRICS,
         track_scores={model: contents.track_scores(folder / "tracks.tsv") for model, folder in evaluations.items()},
         baselines=contents.BASELINES,
         lower_is_better=contents.LOWER_IS_BETTER,
