@@ -20,10 +20,14 @@ SNAKEMAKE := $(BIN)/snakemake
 say = @printf '%s\n' $(1)
 
 ##@ Run
-.PHONY: demo region
+.PHONY: demo demo-long region
 demo: setup ## The embedded demo: simulates a small genome and runs the whole workflow on it
 	@$(SNAKEMAKE)
 	$(call say,'report: results/demo/report/index.html')
+
+demo-long: setup ## The same demo, larger and longer: models near the oracle, variants that are found; within an hour
+	@$(SNAKEMAKE) --configfile config/demo.yaml config/demo_long.yaml
+	$(call say,'report: results/demo_long/report/index.html')
 
 region: setup ## The same workflow on real public data (config/region.yaml)
 	@$(SNAKEMAKE) --configfile config/region.yaml
@@ -31,7 +35,7 @@ region: setup ## The same workflow on real public data (config/region.yaml)
 
 ##@ Set up
 .PHONY: setup doctor clean
-setup: $(STAMP) .tools/.bedtools ## Python packages into .venv at the locked versions, and bedtools
+setup: $(STAMP) .tools/.star ## Python packages into .venv at the locked versions, bedtools and STAR
 	@:
 
 doctor: setup ## What this machine offers: devices, tools, versions, space
@@ -80,7 +84,7 @@ generate: setup ## Rewrites what is generated: config schema, tables of config/R
 	@$(BIN)/python -m megabase.repository.generate
 
 format: setup ## Formats Python and Snakemake code
-	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix . && $(BIN)/snakefmt --quiet Snakefile workflow/rules
+	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --quiet --fix . && $(BIN)/snakefmt Snakefile workflow/rules 2> /dev/null
 
 lock: $(UV) ## Resolves pyproject.toml into requirements.lock (newest versions: LOCK=--upgrade) and envs/
 	@$(UV) pip compile -q --universal --all-extras --generate-hashes --no-emit-index-url \
@@ -128,5 +132,23 @@ $(STAMP): requirements.lock pyproject.toml | $(UV)
 		fi; \
 		.tools/usr/bin/bedtools --version > /dev/null 2>&1 || { \
 			echo 'error: no bedtools; install it: apt-get install bedtools, or brew install bedtools' >&2; exit 1; }; \
+	fi
+	@touch $@
+
+# STAR likewise, with the libraries that this system lacks; after bedtools, whose packages lie in the same folder.
+.tools/.star: .tools/.bedtools
+	@if ! command -v STAR > /dev/null; then \
+		if command -v apt-get > /dev/null && command -v dpkg > /dev/null; then \
+			echo 'STAR: unpacking the distribution package into .tools'; \
+			cd .tools; \
+			wanted() { apt-get -s install --no-install-recommends rna-star 2>> apt.log | awk '/^Inst/ { print $$2 }'; }; \
+			packages=$$(wanted) || { apt-get update >> apt.log 2>&1 && packages=$$(wanted); } || true; \
+			apt-get download $${packages:-rna-star} >> apt.log 2>&1 \
+				|| { apt-get update >> apt.log 2>&1 && apt-get download $${packages:-rna-star} >> apt.log 2>&1; } || true; \
+			for package in *.deb; do test -f "$$package" && dpkg -x "$$package" . || true; done; \
+			rm -f *.deb; cd ..; \
+		fi; \
+		$(BIN)/python -m megabase.signal.splicing.star > /dev/null 2>&1 || { \
+			echo 'error: no STAR; install it: apt-get install rna-star, or conda install -c bioconda star' >&2; exit 1; }; \
 	fi
 	@touch $@

@@ -21,6 +21,7 @@ include: "workflow/rules/signal.smk"
 include: "workflow/rules/store.smk"
 include: "workflow/rules/shards.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/score.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 
@@ -56,20 +57,21 @@ rule signal:
 rule store:
     """The store and the windows of every model."""
     input:
-        block_files("<dataset>/store/{organism}/{bundle}.{block}.json"),
+        block_files("<dataset>/store/{organism}/{bundle}.{block}.json", kinds=(False,)),
         shard_files(),
 
 
 rule train:
     """The weights of every model."""
     input:
-        collect("<results>/models/{model}/model.json", model=settings.models),
+        collect("<results>/models/{model}/model.json", model=settings.trained),
 
 
 rule evaluate:
-    """Every metric on held-out windows, with baselines."""
+    """Every metric on held-out windows, with baselines; planted variants, where there are any."""
     input:
         "<results>/evaluation/summary.tsv",
+        ["<results>/evaluation/variants.tsv"] if SCORED else [],
 
 
 rule report:

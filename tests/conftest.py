@@ -9,8 +9,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# One cache of compiled programs for all tests; the processor, unless a test asks for something else.
+# One cache of compiled programs for all tests; the processor, unless a test asks for something else. What tests compute
+# takes moments: compiling it fast is worth more than computing it fast.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".cache" / "jax"))
 
 

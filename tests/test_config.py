@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 from megabase.config import Config, load
 from megabase.errors import InputError
 from megabase.model.config import NetworkConfig
+from megabase.training.config import DISTILLATION
 
-OVERLAYS = ["demo", "region"]
+OVERLAYS = [["demo"], ["demo", "demo_long"], ["region"]]
 
 
 @pytest.fixture
@@ -26,12 +28,13 @@ def with_layer(layers: list[Path], tmp_path: Path, text: str) -> list[Path]:
     return [*layers, own]
 
 
-@pytest.mark.parametrize("name", OVERLAYS)
-def test_every_config_is_valid(repo_root: Path, name: str) -> None:
-    config = load([repo_root / "config/default.yaml", repo_root / f"config/{name}.yaml"])
+@pytest.mark.parametrize("names", OVERLAYS, ids=lambda names: names[-1])
+def test_every_config_is_valid(repo_root: Path, names: list[str]) -> None:
+    config = load(repo_root / f"config/{name}.yaml" for name in ["default", *names])
     assert isinstance(config, Config)
-    for model in config.models:
+    for model in config.trained:
         assert config.recipe(model).steps >= 1
+    assert config.dataset == names[-1]
 
 
 @pytest.mark.parametrize(
@@ -41,11 +44,29 @@ def test_every_config_is_valid(repo_root: Path, name: str) -> None:
         ("evaluations: {}", "own.yaml: evaluations: unknown key `evaluations`; allowed here: data"),
         ("training: {steps: 0}", "own.yaml: training.steps: 0 is not allowed: input should be greater than"),
         ("store: {codec: lzma}", "own.yaml: store.codec: 'lzma' is not allowed: input should be 'zstd-1'"),
-        ("organisms: {demo: {bundles: {RNA: 2}}}", "own.yaml: organisms.demo.bundles.RNA"),
-        ("organisms: {demo: {index: 3}}", "organism indices are [3]"),
+        ("organisms: {human: {bundles: {RNA: 2}}}", "own.yaml: organisms.human.bundles.RNA"),
+        ("organisms: {human: {index: 3}}", "organism indices are [1, 3]"),
+        (
+            "organisms: {human: {bundles: {SPLICE_JUNCTIONS: 5}}}",
+            "5 SPLICE_JUNCTIONS make 10 tracks of SPLICE_SITE_US",
+        ),
+        ("organisms: {human: {sections: [[chr1], [chr2]]}}", "2 sections: there must be 8"),
+        (
+            "organisms: {human: {sources: mine.tsv}}",
+            "own.yaml: organisms.human.sources: `human` has a source table",
+        ),
+        (
+            "queries: {mouse: []}",
+            "`mouse` has no source files; give either organisms.mouse.sources or queries.mouse",
+        ),
+        ("queries: {mouse: [{portal: fdn, bundle: CAGE}]}", "own.yaml: queries.mouse.0"),
+        ("queries: {mouse: [{portal: recount3, bundle: RNA_SEQ}]}", "name the `projects` of recount3"),
         ("models: {fold_0: {organisms: [cow]}}", "own.yaml: models.fold_0.organisms: no organism `cow`"),
-        ("models: {fold_0: {fold: 9}}", "own.yaml: models.fold_0.fold: `demo` has no fold 9"),
+        ("models: {fold_0: {fold: 9}}", "own.yaml: models.fold_0.fold: `human` has no fold 9"),
         ("models: {fold_0: {training: {lr: 1}}}", "own.yaml: models.fold_0.training"),
+        ("models: {student: {teachers: nobody}}", "own.yaml: models.student.teachers: `nobody` cannot teach `student`"),
+        ("models: {student: {organisms: [human]}}", "models.student.teachers: `teacher` cannot teach `student`"),
+        ("models: {fold_0: {teachers: student}}", "own.yaml: models.fold_0.teachers: `student` cannot teach `fold_0`"),
         ("run: 'a b'", "own.yaml: run: 'a b' is not allowed"),
         ("- a list", "own.yaml: not a mapping"),
         ("a: [", "own.yaml line 1: not YAML"),
@@ -67,9 +88,36 @@ def test_a_missing_key_names_its_file(tmp_path: Path) -> None:
 
 
 def test_source_root_reaches_every_path(layers: list[Path], tmp_path: Path) -> None:
-    config = load(with_layer(layers, tmp_path, "source_root: /somewhere"))
-    organism = config.organisms["demo"]
-    assert (organism.fasta, organism.source_root) == ("/somewhere/genome.fa", "/somewhere/.")
+    config = load(with_layer(layers, tmp_path, "source_root: /somewhere\norganisms: {mouse: {fasta: genome.fa}}"))
+    human, mouse = config.organisms["human"], config.organisms["mouse"]
+    assert (human.truth, human.variants) == ("/somewhere/human/truth", "/somewhere/human/variants.vcf")
+    assert (mouse.fasta, mouse.source_root) == ("/somewhere/genome.fa", "/somewhere/.")
+    assert human.fasta == "references:/human/genome.fa.gz", "a URL is no path"
+
+
+def test_copies_differ_by_their_seed_and_nothing_else(layers: list[Path]) -> None:
+    config = load(layers)
+    assert config.copies("teacher") == config.teachers("student") == ["teacher_0", "teacher_1"]
+    assert "teacher" not in config.trained
+    first, second = config.recipe("teacher_0"), config.recipe("teacher_1")
+    assert (first.seed, second.seed) == (10, 11)
+    assert dataclasses.replace(second, seed=10) == first
+    assert config.trained["teacher_0"].fold_name == "all_folds"
+
+
+def test_a_student_starts_from_the_papers_recipe_of_distillation(layers: list[Path], tmp_path: Path) -> None:
+    own = "training: {batch: 3}\nmodels: {student: {training: {steps: 7}}}"
+    config = load(with_layer(layers, tmp_path, own))
+    recipe = config.recipe("student")
+    assert (recipe.steps, recipe.batch) == (7, 3), "its own keys, then the shared ones"
+    assert recipe.weight_decay == DISTILLATION["weight_decay"] == 0.04
+    assert config.recipe("fold_0").batch == 3
+
+
+def test_only_models_with_held_out_windows_are_evaluated_on_them(layers: list[Path]) -> None:
+    config = load(layers)
+    assert config.evaluated == ["fold_0", "fold_1", "fold_2", "fold_3"]
+    assert config.scoring_models == ["student", "teacher_0", "teacher_1"]
 
 
 def test_the_model_presets_share_their_ratios() -> None:

@@ -91,8 +91,37 @@ def predict(
 
 
 @app.command
+def score(
+    variants: tyro.conf.Positional[Path],
+    *,
+    model: Path,
+    reference: Path,
+    out: Path,
+    organism: str | None = None,
+    scorers: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+    batch: int = 1,
+    single_strand: tyro.conf.FlagCreatePairsOff[bool] = False,
+) -> None:
+    """Scores variants: what each changes in every track, by the paper's recommended scorers.
+
+    Args:
+        variants: VCF, plain or gzipped.
+        model: Folder of the model, such as results/demo/models/student.
+        reference: Folder of the reference, such as data/demo/reference/human.
+        out: Parquet file of the scores.
+        organism: Name of the organism in the model; not needed where it has one.
+        scorers: Names of scorers, such as DNASE; may be repeated; all by default.
+        batch: Variants predicted at once.
+        single_strand: Predict the forward strand only, in half the time.
+    """
+    from megabase.commands.score import score
+
+    _print([str(score(variants, model, reference, out, organism, scorers, batch, not single_strand))])
+
+
+@app.command
 def doctor(expect: Literal["cpu", "gpu", "tpu"] | None = None) -> None:
-    """Says what this machine offers: versions, bedtools, memory, disk, devices.
+    """Says what this machine offers: versions, bedtools, STAR, memory, disk, devices.
 
     Args:
         expect: Fail unless JAX sees such a device.

@@ -6,6 +6,8 @@ Snakemake parses, so it imports nothing heavy.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,15 +17,19 @@ import pydantic
 import yaml
 from pydantic import Field
 
+from megabase.bundles import BUNDLES
 from megabase.errors import InputError
 from megabase.evaluation.config import EvaluationConfig, ReportConfig
 from megabase.genome.config import Organism
 from megabase.model.config import NetworkConfig
+from megabase.portals.config import PortalsConfig, Query
+from megabase.scoring.config import ScoringConfig
 from megabase.settings import settings
 from megabase.signal.config import SignalConfig
+from megabase.signal.splicing.config import SplicingConfig
 from megabase.simulate.config import WorldConfig
 from megabase.store.config import ShardsConfig, StoreConfig
-from megabase.training.config import LoopConfig, TrainedModel, TrainingConfig
+from megabase.training.config import DISTILLATION, LoopConfig, TrainedModel, TrainingConfig
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
@@ -44,10 +50,16 @@ class Config:
     """Folder that the paths of reference and source files start from."""
     organisms: Annotated[dict[Name, Organism], Field(min_length=1)]
     """The genomes, by name."""
+    queries: dict[Name, list[Query]] = Field(default_factory=dict)
+    """What the portals are asked for each organism that has no source table."""
+    portals: PortalsConfig = Field(default_factory=PortalsConfig)
+    """Where the portals are and how politely they are asked."""
     world: WorldConfig | None = None
     """The simulated genome and its assays; only in configs whose sources are simulated."""
     signal: SignalConfig = Field(default_factory=SignalConfig)
     """How source files become signal."""
+    splicing: SplicingConfig = Field(default_factory=SplicingConfig)
+    """How reads become splice junctions and the usage of splice sites."""
     store: StoreConfig = Field(default_factory=StoreConfig)
     """Layout of the store."""
     shards: ShardsConfig = Field(default_factory=ShardsConfig)
@@ -60,22 +72,60 @@ class Config:
     """Checkpoints, logging and prefetching; nothing here changes the weights."""
     models: Annotated[dict[Name, TrainedModel], Field(min_length=1)]
     """The models to train, by name."""
+    scoring: ScoringConfig = Field(default_factory=ScoringConfig)
+    """How variants are scored."""
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     """Metrics and baselines."""
     report: ReportConfig = Field(default_factory=ReportConfig)
     """What the report shows."""
 
-    def recipe(self, model: str) -> TrainingConfig:
-        """The training recipe of one model: the shared one with that model's own keys."""
-        shared = pydantic.TypeAdapter(TrainingConfig).dump_python(self.training)
-        return TrainingConfig(**(shared | self.models[model].training))
+    @functools.cached_property
+    def trained(self) -> dict[str, TrainedModel]:
+        """Every single model: an entry of `models`, or each of its copies, which differ by their seed."""
+        expanded: dict[str, TrainedModel] = {}
+        for name, model in self.models.items():
+            seed = int(model.training.get("seed", self.training.seed))  # type: ignore[arg-type]
+            for copy, one in enumerate(self.copies(name)):
+                own = {"seed": seed + copy} if model.copies > 1 else {}
+                expanded[one] = dataclasses.replace(model, copies=1, training={**model.training, **own})
+        return expanded
 
-    def blocks(self, organism: str) -> list[tuple[str, int]]:
-        """Every (bundle, block) of an organism, in order of the config."""
+    def copies(self, name: str) -> list[str]:
+        """The names of the single models of an entry of `models`."""
+        count = self.models[name].copies
+        return [name] if count == 1 else [f"{name}_{copy}" for copy in range(count)]
+
+    def teachers(self, model: str) -> list[str]:
+        """The frozen models that a student learns from; none for a model that learns from data."""
+        named = self.trained[model].teachers
+        return self.copies(named) if named else []
+
+    @property
+    def evaluated(self) -> list[str]:
+        """Models with held-out windows, whose predictions are compared with data."""
+        return [name for name, model in self.trained.items() if model.fold != "all"]
+
+    @property
+    def scoring_models(self) -> list[str]:
+        """Models that variants are scored with: the students and, for comparison, their teachers."""
+        students = [name for name, model in self.trained.items() if model.teachers]
+        return [*students, *dict.fromkeys(teacher for student in students for teacher in self.teachers(student))]
+
+    def recipe(self, model: str) -> TrainingConfig:
+        """The training recipe of one model: the shared one, for students with what the paper does otherwise in
+        distillation, and that model's own keys."""
+        shared = pydantic.TypeAdapter(TrainingConfig).dump_python(self.training)
+        taught = DISTILLATION if self.trained[model].teachers else {}
+        return TrainingConfig(**(shared | taught | self.trained[model].training))
+
+    def blocks(self, organism: str, *, junctions: bool = False) -> list[tuple[str, int]]:
+        """Every (bundle, block) of an organism, in order of the config: of signal and contact maps, or of junctions,
+        which sites and usage follow from."""
         size = self.store.block_tracks
         return [
             (bundle, block)
             for bundle, tracks in self.organisms[organism].bundles.items()
+            if (bundle == "SPLICE_JUNCTIONS" if junctions else BUNDLES[bundle].kind != "splicing")
             for block in range(-(-tracks // size))
         ]
 
@@ -137,8 +187,8 @@ def _with_source_root(merged: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(organism, Mapping):
             organism = dict(organism)
             base = organism["source_root"] = os.path.join(root, str(organism.get("source_root", ".")))
-            for key in ("fasta", "annotation", "excluded", "truth"):
-                if isinstance(organism.get(key), str):
+            for key in ("fasta", "annotation", "polya", "excluded", "truth", "variants"):
+                if isinstance(organism.get(key), str) and ":" not in organism[key]:
                     organism[key] = os.path.normpath(os.path.join(base, organism[key]))
         rooted[name] = organism
     return {**merged, "organisms": rooted}
@@ -201,6 +251,14 @@ def _check_references(config: Config, layers: list[Path]) -> None:
     if indices != list(range(len(indices))):
         where = _place(["organisms"], layers)
         raise InputError(f"organism indices are {indices}", where=where, remedy="number them 0, 1, ... without gaps")
+    for name, own in config.organisms.items():
+        if bool(own.sources) == bool(config.queries.get(name)):
+            problem = "has no source files" if not own.sources else "has a source table and queries"
+            raise InputError(
+                f"`{name}` {problem}",
+                where=_place(["organisms", name, "sources"], layers),
+                remedy=f"give either organisms.{name}.sources or queries.{name}",
+            )
     for name, model in config.models.items():
         for organism in model.organisms:
             if organism not in config.organisms:
@@ -209,15 +267,21 @@ def _check_references(config: Config, layers: list[Path]) -> None:
                     where=_place(["models", name, "organisms"], layers),
                     remedy=f"choose from {', '.join(config.organisms)}",
                 )
-            folds = len(config.organisms[organism].folds)
-            if model.fold >= folds:
+            folds = len(config.organisms[organism].divisions)
+            if model.fold != "all" and model.fold >= folds:
                 raise InputError(
                     f"`{organism}` has no fold {model.fold}",
                     where=_place(["models", name, "fold"], layers),
                     remedy=f"choose from 0 to {folds - 1}, or add a fold to organisms.{organism}.folds",
                 )
+        if model.teachers and not _teaches(config, model):
+            raise InputError(
+                f"`{model.teachers}` cannot teach `{name}`",
+                where=_place(["models", name, "teachers"], layers),
+                remedy="name another entry of `models`, of the same organisms, that learns from data",
+            )
         try:
-            config.recipe(name)
+            config.recipe(config.copies(name)[0])
         except (pydantic.ValidationError, TypeError) as error:
             detail = (
                 error.errors()[0] if isinstance(error, pydantic.ValidationError) else {"loc": (), "msg": str(error)}
@@ -228,3 +292,9 @@ def _check_references(config: Config, layers: list[Path]) -> None:
                 where=_place(["models", name, "training", *key], layers),
                 remedy=_allowed_keys(["training"]),
             ) from None
+
+
+def _teaches(config: Config, student: TrainedModel) -> bool:
+    """Whether the entry that a student names has its organisms and learns from data."""
+    teacher = config.models.get(student.teachers or "")
+    return teacher is not None and teacher.teachers is None and set(teacher.organisms) == set(student.organisms)

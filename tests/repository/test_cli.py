@@ -32,7 +32,7 @@ def test_help_is_quick_and_names_every_command() -> None:
     done = run("--help")
     assert done.returncode == 0
     assert time.monotonic() - start < 5, "1.5 s on an idle machine; more means a heavy import"
-    for command in ("check", "inspect", "tracks", "predict", "doctor", "schema", "stages"):
+    for command in ("check", "inspect", "tracks", "predict", "score", "doctor", "schema", "stages"):
         assert command in done.stdout
 
 
@@ -43,7 +43,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["check", "inspect", "tracks", "predict", "doctor", "schema", "stages"])
+@pytest.mark.parametrize("command", ["check", "inspect", "tracks", "predict", "score", "doctor", "schema", "stages"])
 def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         cli.main([command, "--help"])
@@ -61,11 +61,15 @@ def test_wrong_input_is_one_line_without_traceback(tmp_path: Path) -> None:
 
 def test_check_prints_the_plan_of_every_config(repo_root: Path) -> None:
     pytest.importorskip("megabase.portals.sources")
-    for name, said in (("demo", "model fold_0: demo, fold 0;"), ("region", "organism yeast: sacCer3, 16 chromosomes")):
-        done = run("check", f"config/{name}.yaml", cwd=repo_root)
+    for names, *said in (
+        (["demo"], "model fold_0: human, mouse, fold 0;", "all folds, taught by teacher_0, teacher_1;"),
+        (["demo", "demo_long"], "organism human: demohuman1, 8 chromosomes, 47 tracks", "queries of encode, fantom5"),
+        (["region"], "organism yeast: sacCer3, 16 chromosomes", "rows of config/region/yeast.tsv"),
+    ):
+        done = run("check", *(f"config/{name}.yaml" for name in names), cwd=repo_root)
         assert done.returncode == 0, done.stderr
-        assert said in done.stdout
-        assert f"dataset {name}: data/{name}" in done.stdout
+        for line in (*said, f"dataset {names[-1]}: data/{names[-1]}"):
+            assert line in done.stdout
 
 
 def test_check_names_a_wrong_key(repo_root: Path, tmp_path: Path) -> None:
@@ -135,6 +139,16 @@ def test_doctor_fails_when_the_expected_device_is_absent(monkeypatch: pytest.Mon
     monkeypatch.setattr(doctor, "find_tool", lambda: None)
     with pytest.raises(InputError, match="bedtools: not found"):
         list(doctor.diagnose(None))
+
+
+def test_doctor_can_do_without_star(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent() -> None:
+        raise InputError("not found", where="STAR", remedy="install it")
+
+    monkeypatch.setattr(doctor, "find_tool", lambda: "v2.30.0 (/usr/bin/bedtools)")
+    monkeypatch.setattr(doctor, "seen_by_jax", lambda: ({"cpu"}, "1 x cpu"))
+    monkeypatch.setattr("megabase.signal.splicing.star.find_star", absent)
+    assert any(line.startswith("STAR: missing; splicing needs it") for line in doctor.diagnose(None))
 
 
 def test_doctor_sees_this_machine() -> None:

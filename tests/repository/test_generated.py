@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -36,8 +37,16 @@ def test_every_config_fits_the_schema(repo_root: Path) -> None:
     schema = config_schema()
     for path in (repo_root / "config").glob("*.yaml"):
         if path.name != "default.yaml":
-            layers = [yaml.safe_load((repo_root / "config" / name).read_text()) for name in ("default.yaml", path.name)]
-            jsonschema.validate(layers[0] | layers[1], schema)
+            under = ["default.yaml", *(["demo.yaml"] if path.name == "demo_long.yaml" else [])]
+            merged: dict[str, Any] = {}
+            for name in (*under, path.name):
+                merged = merge(merged, yaml.safe_load((repo_root / "config" / name).read_text()))
+            jsonschema.validate(merged, schema)
+
+
+def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    both = {key: merge(under[key], over[key]) for key in under.keys() & over.keys() if isinstance(over[key], dict)}
+    return under | over | both
 
 
 def test_the_schema_refuses_unknown_keys(repo_root: Path) -> None:

@@ -14,47 +14,61 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
-TINY = {
-    "dataset": "tiny",
-    "run": "tiny",
-    "source_root": "data/tiny/world",
-    "world": {"chromosomes": {"chr1": 60_000, "chr2": 40_000}},
-    "organisms": {
-        "demo": {
-            "folds": [{"train": ["chr1"], "valid": ["chr2:0-12000"], "test": ["chr2:12000-40000"]}],
-        }
-    },
-    "shards": {"window": 4096, "stride": 2048, "max_shift": 256},
-    "model": {"channels": 8, "channel_step": 4, "blocks": 2, "heads": 2, "key_channels": 8, "value_channels": 8},
-    "training": {"steps": 12, "warmup": 2},
-    "loop": {"checkpoint_steps": 4, "log_steps": 2, "compilation_cache": str(ROOT / ".cache" / "jax")},
-    "evaluation": {"bootstrap": 10, "start_flank": 512},
-    "report": {"loci": 1, "tracks_per_locus": 3},
-}
-"""The demo at its smallest: every stage runs, nothing is learnt."""
+SECTIONS = [f"chr{number}" for number in range(1, 9)]
+
+
+def tiny() -> dict:
+    """The demo at its smallest: every rule and every output type, one fold, one teacher; nothing is learnt."""
+    settings = yaml.safe_load((ROOT / "config" / "demo.yaml").read_text())
+    settings |= {
+        "dataset": "tiny",
+        "run": "tiny",
+        "source_root": "data/tiny/world",
+        "loop": {
+            "checkpoint_steps": 4,
+            "log_steps": 2,
+            "compilation_cache": str(ROOT / ".cache" / "jax"),
+            "threads": 1,
+        },
+        "evaluation": {"bootstrap": 10, "start_flank": 512},
+        "report": {"loci": 1, "tracks_per_locus": 3},
+        "shards": {"window": 4096, "stride": 2048, "max_shift": 256},
+    }
+    settings["world"]["variants"] = 2
+    for organism, length in (("human", 40_000), ("mouse", 24_000)):
+        settings["world"]["organisms"][organism]["chromosomes"] = dict.fromkeys(SECTIONS, length)
+    narrow = {"channels": 8, "channel_step": 4, "blocks": 2, "heads": 2, "key_channels": 8, "value_channels": 8}
+    settings["model"] |= narrow
+    settings["training"] |= {"steps": 12, "warmup": 2}
+    settings["models"] = {
+        "fold_0": {"organisms": ["human", "mouse"], "fold": 0},
+        "teacher": {"organisms": ["human", "mouse"], "fold": "all", "training": {"seed": 10}},
+        "student": {"organisms": ["human", "mouse"], "fold": "all", "teachers": "teacher", "training": {"steps": 8}},
+    }
+    return settings
 
 
 class Workspace:
     """Runs the workflow in a folder of its own."""
 
-    def __init__(self, folder: Path, settings: dict = TINY) -> None:
+    def __init__(self, folder: Path, settings: dict | None = None) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config").symlink_to(ROOT / "config")
-        self.settings = settings
+        for shared in ("config", "resources", ".tools"):
+            (folder / shared).symlink_to(ROOT / shared)
+        self.settings = settings or tiny()
         self.config = folder / "tiny.yaml"
-        self.write_config(settings)
+        self.write_config(self.settings)
 
     def write_config(self, settings: dict) -> None:
-        """Replaces the overlay."""
+        """Replaces the config."""
         self.config.write_text(yaml.safe_dump(settings))
 
     def command(self, *arguments: str) -> list[str]:
         """The command line of a run."""
-        layers = ["config/demo.yaml", str(self.config)]
         program = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "2"]
         program += ["--workflow-profile", str(ROOT / "profiles" / "default")]
-        return [*program, "--directory", str(self.folder), *arguments, "--configfile", *layers]
+        return [*program, "--directory", str(self.folder), *arguments, "--configfile", str(self.config)]
 
     def run(self, *arguments: str, ok: bool = True) -> str:
         """Runs the workflow to its end; its output, both streams together."""

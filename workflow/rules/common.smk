@@ -19,6 +19,10 @@ def or_exit(function, *arguments):
 settings = or_exit(parse_config, config, workflow.configfiles)
 DATASET = f"{settings.data}/{settings.dataset}"
 RESULTS = f"{settings.results}/{settings.run}"
+STUDENTS = [name for name, model in settings.trained.items() if model.teachers]
+TEACHERS = sorted({teacher for student in STUDENTS for teacher in settings.teachers(student)})
+# Scored where the effects of variants are known: organisms of simulated worlds.
+SCORED = [name for name, organism in settings.organisms.items() if organism.variants and STUDENTS]
 
 
 pathvars:
@@ -26,26 +30,33 @@ pathvars:
     results=RESULTS,
 
 
+def any_of(names):
+    """A pattern for these names; one that matches nothing for none."""
+    return "|".join(names) or "(?!)"
+
+
 wildcard_constraints:
-    organism="|".join(settings.organisms),
-    model="|".join(settings.models),
+    organism=any_of(settings.organisms),
+    model=any_of(settings.trained),
+    fold=r"fold_\d+|all_folds",
     bundle="[A-Z_]+",
     block=r"\d{4}",
     split="train|valid|test",
 
 
-def block_files(pattern, organisms=settings.organisms):
-    """`pattern` for every block of the organisms."""
+def block_files(pattern, organisms=settings.organisms, kinds=(False, True)):
+    """`pattern` for every block of the organisms: of signal (False) and of junctions (True)."""
     return [
         pattern.format(organism=organism, bundle=bundle, block=f"{block:04d}")
         for organism in organisms
-        for bundle, block in settings.blocks(organism)
+        for junctions in kinds
+        for bundle, block in settings.blocks(organism, junctions=junctions)
     ]
 
 
-def organism_blocks(pattern):
+def organism_blocks(pattern, *kinds):
     """Input function: `pattern` for every block of the organism."""
-    return lambda wildcards: block_files(pattern, [wildcards.organism])
+    return lambda wildcards: block_files(pattern, [wildcards.organism], kinds or (False, True))
 
 
 def version(stage):
@@ -53,19 +64,9 @@ def version(stage):
     return importlib.import_module(f"megabase.{stage}").STAGE_VERSION
 
 
-def shard_files(splits=("train", "valid", "test")):
-    """The windows of every model in every organism it learns from."""
-    return [
-        f"<dataset>/shards/{organism}/{model}/{split}.zarr"
-        for model, trained in settings.models.items()
-        for organism in trained.organisms
-        for split in splits
-    ]
-
-
-def model_shards(*splits):
-    """Input function: the windows of one model."""
-    return lambda wildcards: [path for path in shard_files(splits) if f"/{wildcards.model}/" in path]
+def plain(section):
+    """A config section as plain values, for `params`."""
+    return dataclasses.asdict(section)
 
 
 def organism_keys(*keys):
@@ -73,53 +74,91 @@ def organism_keys(*keys):
     return lambda wildcards: {key: getattr(settings.organisms[wildcards.organism], key) for key in keys}
 
 
-def plain(section):
-    """A config section as plain values, for `params`."""
-    return dataclasses.asdict(section)
+def world_catalog():
+    """What the simulated portals serve, where the sources are simulated."""
+    return [f"{settings.source_root}/portals/catalog.json"] if settings.world else []
+
+
+def reference_files(*keys):
+    """Input function: the organism's own reference files; those behind a URL are fetched by the job."""
+    paths = lambda wildcards: [getattr(settings.organisms[wildcards.organism], key) for key in keys]
+    return lambda wildcards: [path for path in paths(wildcards) if path and ":" not in path]
+
+
+def source_table(wildcards):
+    """Input function: the rows of all source files of an organism: pinned from the portals, or listed by hand, where
+    `rows_of_block` says whether those of a block have changed."""
+    own = settings.organisms[wildcards.organism].sources
+    return ancient(own) if own else f"{DATASET}/manifest/{wildcards.organism}.sources.tsv"
 
 
 def files_of_block(wildcards):
-    """Input function: the source files of one block."""
+    """Input function: the local source files of one block; none where they come from portals."""
     organism = settings.organisms[wildcards.organism]
-    place = (wildcards.bundle, int(wildcards.block), settings.store.block_tracks)
-    return or_exit(sources.block_files, organism, *place)
+    if not organism.sources:
+        return []
+    return or_exit(sources.block_files, organism, wildcards.bundle, int(wildcards.block), settings.store.block_tracks)
 
 
 def rows_of_block(wildcards):
-    """Params function: what the source table says of one block, so that other rows rerun nothing."""
+    """Params function: what a source table says of one block, so that other rows rerun nothing."""
     organism = settings.organisms[wildcards.organism]
+    if not organism.sources:
+        return None
     place = (wildcards.bundle, int(wildcards.block), settings.store.block_tracks)
     return [dataclasses.asdict(track) for track in or_exit(sources.block_tracks, organism, *place)]
 
 
-def world_files():
-    """Every file of the simulated world: references, source files and the indices beside alignments."""
-    files = []
-    for organism in settings.organisms.values():
-        listed = or_exit(sources.read_sources, organism.sources, organism.source_root)
-        paths = {path for source in listed for path in source.paths}
-        files += [organism.fasta, organism.annotation, *sorted(paths)]
-        files += sorted(f"{path}.bai" for path in paths if path.endswith(".bam"))
-    return files
+def splicing_record(wildcards):
+    """Input function: the splicing tables of an organism that has any."""
+    organism = wildcards.organism
+    return [f"{DATASET}/store/{organism}/splicing.json"] if settings.blocks(organism, junctions=True) else []
 
 
-def fold_of_model(wildcards):
-    """Params function: the regions a model's windows are cut from."""
-    fold = settings.models[wildcards.model].fold
-    return plain(settings.organisms[wildcards.organism].folds[fold])
+def fold_of(wildcards):
+    """The fold that a folder of shards is named after, as the config writes it."""
+    return "all" if wildcards.fold == "all_folds" else int(wildcards.fold.removeprefix("fold_"))
+
+
+def shard_files(*splits, models=settings.trained):
+    """The windows of these models in every organism they learn from; models of one fold share theirs."""
+    places = [
+        (organism, settings.trained[model].fold_name)
+        for model in models
+        for organism in settings.trained[model].organisms
+    ]
+    return [
+        f"<dataset>/shards/{organism}/{fold}/{split}.zarr"
+        for organism, fold in dict.fromkeys(places)
+        for split in splits or ("train", "valid", "test")
+    ]
+
+
+def model_shards(*splits):
+    """Input function: the windows of one model."""
+    return lambda wildcards: shard_files(*splits, models=[wildcards.model])
+
+
+def teacher_files(wildcards):
+    """Input function: the weights of a student's teachers, and what describes them."""
+    return [
+        f"<results>/models/{teacher}/{file}"
+        for teacher in settings.teachers(wildcards.model)
+        for file in ("weights.safetensors", "model.json")
+    ]
 
 
 def references_of_model(wildcards):
     """Input function: the references of a model's organisms."""
-    return [f"<dataset>/reference/{organism}" for organism in settings.models[wildcards.model].organisms]
+    return [f"<dataset>/reference/{organism}" for organism in settings.trained[wildcards.model].organisms]
 
 
 def truths_of_model(wildcards):
     """Input function: the true rates, where the organism is simulated."""
-    organisms = [settings.organisms[name] for name in settings.models[wildcards.model].organisms]
+    organisms = [settings.organisms[name] for name in settings.trained[wildcards.model].organisms]
     return [organism.truth for organism in organisms if organism.truth]
 
 
 def leakage_files():
-    """The leakage reports of all models."""
-    return [path.replace("train.zarr", "leakage.json") for path in shard_files(["train"])]
+    """The leakage reports of all folds."""
+    return [path.replace("train.zarr", "leakage.json") for path in shard_files("train")]

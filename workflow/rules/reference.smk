@@ -1,10 +1,9 @@
 # Reference sequence and annotation, as every later stage reads them.
 rule build_reference:
-    """Sequence, genes, exons and masks of one organism (paper, Methods: genome assemblies and annotation)."""
+    """Sequence, genes, exons, polyA sites and masks of one organism (paper, Methods: assemblies and annotation)."""
     input:
-        fasta=lambda wildcards: settings.organisms[wildcards.organism].fasta,
-        annotation=lambda wildcards: settings.organisms[wildcards.organism].annotation,
-        excluded=lambda wildcards: settings.organisms[wildcards.organism].excluded or [],
+        files=reference_files("fasta", "annotation", "polya", "excluded"),
+        catalog=world_catalog(),
     output:
         reference=directory("<dataset>/reference/{organism}"),
     log:
@@ -12,7 +11,10 @@ rule build_reference:
     conda:
         "../../envs/data.yaml"
     params:
-        organism=organism_keys("assembly", "chromosomes", "aliases"),
+        organism=organism_keys(
+            "assembly", "fasta", "annotation", "polya", "excluded", "checksums", "chromosomes", "aliases"
+        ),
+        raw=f"{DATASET}/{settings.portals.raw}/{{organism}}",
         version=version("genome"),
     script:
         "../scripts/build_reference.py"

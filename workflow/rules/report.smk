@@ -3,10 +3,14 @@ rule write_report:
     """Files, tracks, splits, losses, predictions and metrics of the run on one page."""
     input:
         summary="<results>/evaluation/summary.tsv",
-        tracks=collect("<results>/evaluation/{model}/tracks.tsv", model=settings.models),
-        models=collect("<results>/models/{model}/model.json", model=settings.models),
+        tracks=collect("<results>/evaluation/{model}/tracks.tsv", model=settings.evaluated),
+        models=collect("<results>/models/{model}/model.json", model=settings.trained),
         manifests=collect("<dataset>/manifest/{organism}.tracks.tsv", organism=settings.organisms),
-        records=block_files("<dataset>/store/{organism}/{bundle}.{block}.json"),
+        records=block_files("<dataset>/store/{organism}/{bundle}.{block}.json", kinds=(False,)),
+        variants=["<results>/evaluation/variants.tsv"] if SCORED else [],
+        distillation=collect(
+            "<results>/evaluation/{model}/{organism}.distillation.tsv", model=STUDENTS, organism=SCORED
+        ),
         leakage=leakage_files(),
         references=collect("<dataset>/reference/{organism}", organism=settings.organisms),
     output:

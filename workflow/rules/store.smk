@@ -28,6 +28,8 @@ rule store_block:
         "<dataset>/logs/{organism}.{bundle}.{block}.store_block.log",
     benchmark:
         "<dataset>/benchmarks/{organism}.{bundle}.{block}.store_block.tsv"
+    wildcard_constraints:
+        bundle="(?!SPLICE)[A-Z_]+",
     conda:
         "../../envs/data.yaml"
     resources:
@@ -39,3 +41,25 @@ rule store_block:
         version=version("store"),
     script:
         "../scripts/store_block.py"
+
+
+rule store_splicing:
+    """Splice sites, their usage and the junctions between them, over all conditions of an organism."""
+    input:
+        records=organism_blocks("<dataset>/signal/{organism}/{bundle}.{block}.json", True),
+        frame="<dataset>/store/{organism}/frame.json",
+    output:
+        record="<dataset>/store/{organism}/splicing.json",
+    log:
+        "<dataset>/logs/{organism}.store_splicing.log",
+    conda:
+        "../../envs/data.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        store=f"{DATASET}/store/{{organism}}.zarr",
+        tracks=f"{DATASET}/signal/{{organism}}/SPLICE_JUNCTIONS",
+        splicing=plain(settings.splicing),
+        version=version("store"),
+    script:
+        "../scripts/store_splicing.py"

@@ -10,18 +10,36 @@ rule train_model:
         "<results>/logs/{model}/train_model.log",
     benchmark:
         "<results>/benchmarks/{model}.train_model.tsv"
+    wildcard_constraints:
+        model=any_of(model for model in settings.trained if model not in STUDENTS + TEACHERS),
     retries: 1
     conda:
         "../../envs/train.yaml"
-    threads: workflow.cores
+    threads: settings.loop.threads or workflow.cores
     resources:
         mem_mb=4000,
     params:
         checkpoints=f"{RESULTS}/checkpoints/{{model}}",
         logs=f"{RESULTS}/logs/{{model}}",
-        trained=lambda wildcards: plain(settings.models[wildcards.model]),
+        trained=lambda wildcards: plain(settings.trained[wildcards.model]),
         recipe=lambda wildcards: plain(settings.recipe(wildcards.model)),
         network=plain(settings.model),
         version=version("training"),
     script:
         "../scripts/train_model.py"
+
+
+# The student waits for its teachers: they go first.
+use rule train_model as train_teacher with:
+    wildcard_constraints:
+        model=any_of(TEACHERS),
+    priority: 10
+
+
+use rule train_model as distil_student with:
+    input:
+        shards=model_shards("train", "valid"),
+        teachers=teacher_files,
+    wildcard_constraints:
+        model=any_of(STUDENTS),
+    priority: 5

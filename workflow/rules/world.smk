@@ -1,17 +1,22 @@
-# The demo's own genome and assays: real files in real formats, drawn from a grammar that is known.
+# The demo's own genomes and assays: real files in real formats, drawn from a grammar that is known.
 if settings.world:
 
     rule simulate_world:
-        """Writes the simulated genome, its annotation, every source file and the true rates."""
+        """Writes the simulated genomes, the files that the loopback portals serve, and the truth behind them."""
         input:
-            sources=[organism.sources for organism in settings.organisms.values()],
+            experiments=[genome.experiments for genome in settings.world.organisms.values()],
         output:
-            files=world_files(),
+            catalog=f"{settings.source_root}/portals/catalog.json",
             truth=[directory(organism.truth) for organism in settings.organisms.values() if organism.truth],
+            variants=[organism.variants for organism in settings.organisms.values() if organism.variants],
         log:
             "<dataset>/logs/simulate_world.log",
+        benchmark:
+            "<dataset>/benchmarks/simulate_world.tsv"
         conda:
             "../../envs/data.yaml"
+        resources:
+            mem_mb=3000,
         params:
             world=plain(settings.world),
             version=version("simulate"),

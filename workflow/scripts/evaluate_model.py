@@ -6,9 +6,11 @@ from megabase.config import parse
 from megabase.evaluation.tracks import evaluate
 from megabase.logs import logged
 from megabase.store.shards import by_organism
+from megabase.training.programs import prepare
 
 config = parse(snakemake.config)
-organisms = config.models[snakemake.wildcards.model].organisms
+organisms = config.trained[snakemake.wildcards.model].organisms
+prepare(config.loop)
 with logged(snakemake.log[0]):
     evaluate(
         Path(snakemake.input.description).parent,

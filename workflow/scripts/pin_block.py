@@ -7,11 +7,14 @@ from megabase.logs import logged
 from megabase.portals.manifest import pin_block
 
 config = parse(snakemake.config)
+organism = config.organisms[snakemake.wildcards.organism]
+asked = {} if organism.sources else {"table": Path(snakemake.input.sources), "raw": Path(snakemake.params.raw)}
 with logged(snakemake.log[0]):
     pin_block(
-        config.organisms[snakemake.wildcards.organism],
+        organism,
         snakemake.wildcards.bundle,
         int(snakemake.wildcards.block),
         config.store.block_tracks,
         Path(snakemake.output.slice),
+        **asked,
     )

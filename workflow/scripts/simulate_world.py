@@ -8,5 +8,4 @@ from megabase.simulate.world import write_world
 
 config = parse(snakemake.config)
 with logged(snakemake.log[0]):
-    for organism in config.organisms.values():
-        write_world(config.world, Path(organism.sources), Path(organism.source_root))
+    write_world(config.world, Path(config.source_root))

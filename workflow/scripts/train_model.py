@@ -1,4 +1,4 @@
-"""Trains one model, or goes on training it."""
+"""Trains one model from data or from teachers, or goes on training it."""
 
 from pathlib import Path
 
@@ -9,15 +9,17 @@ from megabase.training.run import train
 
 config = parse(snakemake.config)
 name = snakemake.wildcards.model
+out = Path(snakemake.output.description).parent
 with logged(snakemake.log[0]):
     train(
         name,
-        config.models[name],
+        config.trained[name],
         config.recipe(name),
         config.loop,
         config.model,
         by_organism(snakemake.input.shards),
         Path(snakemake.params.checkpoints),
         Path(snakemake.params.logs),
-        Path(snakemake.output.description).parent,
+        out,
+        teachers=[out.parent / teacher for teacher in config.teachers(name)],
     )

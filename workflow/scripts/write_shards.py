@@ -1,4 +1,4 @@
-"""Writes the windows of one model in one organism."""
+"""Writes the windows of one fold in one organism."""
 
 from pathlib import Path
 
@@ -7,16 +7,17 @@ from megabase.logs import logged
 from megabase.store.shards import write_shards
 
 config = parse(snakemake.config)
-organism, model = snakemake.wildcards.organism, snakemake.wildcards.model
+organism = snakemake.wildcards.organism
 with logged(snakemake.log[0]):
     write_shards(
         organism,
         config.organisms[organism],
-        config.models[model].fold,
+        snakemake.params.number,
         Path(snakemake.params.store),
         [Path(path) for path in snakemake.input.blocks],
         Path(snakemake.input.frame),
         {split: Path(snakemake.output[split]) for split in ("train", "valid", "test")},
         Path(snakemake.output.leakage),
         config.shards,
+        splicing=next((Path(path) for path in snakemake.input.splicing), None),
     )

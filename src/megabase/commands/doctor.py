@@ -31,6 +31,7 @@ def diagnose(expect: Accelerator | None) -> Iterator[str]:
     yield f"disk: {shutil.disk_usage(Path.cwd()).free / 2**30:.0f} GiB free in {Path.cwd()}"
     bedtools = find_tool()
     yield f"bedtools: {bedtools or 'missing'}"
+    yield f"STAR: {aligner() or 'missing; splicing needs it, unless splicing.star: skip'}"
     platforms, devices = seen_by_jax()
     yield f"devices: {devices}"
     if bedtools is None:
@@ -54,6 +55,17 @@ def find_tool() -> str | None:
             if done.returncode == 0:
                 return f"{done.stdout.split()[-1]} ({place})"
     return None
+
+
+def aligner() -> str | None:
+    """Version and place of STAR, on PATH or in `.tools`; None where it does not run."""
+    from megabase.signal.splicing.star import find_star
+
+    try:
+        star = find_star()
+    except InputError:
+        return None
+    return f"{star.version} ({star.program})"
 
 
 def seen_by_jax() -> tuple[set[str], str]:

@@ -17,7 +17,7 @@ _FILES = ("cooler", "pybedtools", "pyBigWig", "pybigtools", "pyfaidx", "pysam")
 _STORE = ("ml-dtypes", "numcodecs", "tensorstore", "zarr")
 _MODEL = ("alphagenome", "flax", "jax", "jaxtyping", "optax", "orbax-checkpoint", "safetensors")
 STAGES: dict[str, tuple[str, ...]] = {
-    "data": (*_TABLES, *_FILES, *_STORE, "jaxtyping"),
+    "data": (*_TABLES, *_FILES, *_STORE, "jaxtyping", "requests", "scipy", "urllib3"),
     "train": (*_TABLES, *_STORE, *_MODEL),
     "evaluate": (*_TABLES, *_STORE, *_MODEL, "pyfaidx"),
     "report": (*_TABLES, *_STORE, "alphagenome", "jaxtyping", "jinja2", "markupsafe", "matplotlib"),
@@ -67,7 +67,7 @@ def stage_pins(pins: list[Pin], needs: tuple[str, ...]) -> list[str]:
 
 
 def conda_environment(stage: str, requirements: list[str]) -> str:
-    """`envs/{stage}.yaml`: Python and bedtools from conda, everything else at the versions of the lock."""
+    """`envs/{stage}.yaml`: Python and programs from conda, everything else at the versions of the lock."""
     lines = [
         f"name: megabase-{stage}",
         "channels:",
@@ -77,7 +77,7 @@ def conda_environment(stage: str, requirements: list[str]) -> str:
         "dependencies:",
     ]
     lines += [f"  - python={PYTHON}", "  - pip"]
-    lines += ["  - bedtools=2.31"] if stage == "data" else []
+    lines += ["  - bedtools=2.31", "  - star=2.7.11b"] if stage == "data" else []
     lines += ["  - pip:", *(f'      - "{requirement}"' for requirement in requirements)]
     return _NOTE + "\n".join(lines) + "\n"
 
@@ -92,7 +92,7 @@ def containerfile(uv: str) -> str:
     return f"""{_NOTE}# Build from the repository root: docker build -f envs/Containerfile -t megabase .
 FROM python:{PYTHON}-slim-bookworm
 RUN apt-get update \\
- && apt-get install --yes --no-install-recommends bedtools make \\
+ && apt-get install --yes --no-install-recommends bedtools make rna-star \\
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /megabase
 COPY pyproject.toml requirements.lock README.md LICENSE ./

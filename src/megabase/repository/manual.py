@@ -56,6 +56,10 @@ def _default(field: dict[str, Any]) -> str:
         return "none"
     if isinstance(default, int | float) and not isinstance(default, bool):
         return f"{default:,}" if isinstance(default, int) else f"{default:g}"
+    if default == "":
+        return "empty"
+    if _section(field.get("additionalProperties") or {}):
+        return ", ".join(f"`{name}`" for name in default) or "`{}`"
     return f"`{default if isinstance(default, str) else json.dumps(default)}`"
 
 
@@ -66,7 +70,7 @@ def _allowed(field: dict[str, Any]) -> str:
     if "anyOf" in field:
         return " or ".join(dict.fromkeys(_allowed(option) for option in field["anyOf"]))
     if "enum" in field:
-        return "one of " + ", ".join(f"`{value}`" for value in field["enum"])
+        return "one of " + ", ".join(f"`{value}`" if value else "empty" for value in field["enum"])
     if "const" in field:
         return f"`{field['const']}`"
     match field.get("type"):
