@@ -24,14 +24,14 @@ LENGTH, BATCH = 16_384, 2
 TRAINING = TrainingConfig(multinomial_window=4096)
 
 
-def batch_of(config: ModelConfig, sites: int = 20) -> dict:
+def batch_of(config: ModelConfig, sites: int = 20, length: int = LENGTH) -> dict:
     """Random targets of every head, as the store would give them."""
     draw = np.random.default_rng(0)
-    positions = np.sort(draw.permuted(np.tile(np.arange(LENGTH), (BATCH, 4, 1)), axis=-1)[..., :sites], axis=-1)
+    positions = np.sort(draw.permuted(np.tile(np.arange(length), (BATCH, 4, 1)), axis=-1)[..., :sites], axis=-1)
     positions[:, 1, -3:] = -1
     targets, masks = {}, {}
     for spec in config.heads:
-        bins = LENGTH // spec.settings.resolutions[0]
+        bins = length // spec.settings.resolutions[0]
         shape = {
             "CONTACT_MAPS": (bins, bins, spec.tracks),
             "SPLICE_JUNCTIONS": (sites, sites, 2 * spec.tracks),
@@ -45,11 +45,11 @@ def batch_of(config: ModelConfig, sites: int = 20) -> dict:
         if spec.bundle == "SPLICE_JUNCTIONS":
             masks[spec.head] = np.ones((BATCH, 1, 1, 1), bool)
         targets[spec.head] = values
-    genes = np.zeros((BATCH, LENGTH, 2, 3), bool)
+    genes = np.zeros((BATCH, length, 2, 3), bool)
     genes[:, 1000:9000, 0, 0] = genes[:, 5000:15000, 1, 2] = True
     masks["genes"] = genes
     return {
-        "dna": np.eye(4)[draw.integers(0, 4, (BATCH, LENGTH))],
+        "dna": np.eye(4)[draw.integers(0, 4, (BATCH, length))],
         "organism_index": np.array([0, 1], np.int32),
         "positions": positions.astype(np.int32),
         "targets": targets,
@@ -112,11 +112,16 @@ def largest_full_length(text: str, channels: int) -> list[str]:
     return sorted(s for s, dims in sizes.items() if max(dims) >= LENGTH and np.prod(dims) >= channels * LENGTH)
 
 
-def main(dtype: str, meshes: list[tuple[int, int]]) -> dict:
-    config = ModelConfig.demo(dtype=dtype)
+def main(dtype: str, meshes: list[tuple[int, int]], narrow: bool) -> dict:
+    """`narrow`: stages of one width, which are compiled in half the time, on a window of half the length."""
+    config, length = ModelConfig.demo(dtype=dtype), LENGTH
+    if narrow:
+        network = dataclasses.replace(config.network, channel_step=0, blocks=2)
+        config, length = dataclasses.replace(config, network=network), LENGTH // 2
     graph, *states = nnx.split(AlphaGenome(config, dropout=0.2, rngs=nnx.Rngs(0)), nnx.Param, nnx.BatchStat)
     parameters, statistics = (jax.tree.map(lambda x: np.asarray(x, dtype), nnx.to_pure_dict(state)) for state in states)
-    batch = jax.tree.map(lambda x: x.astype(dtype) if x.dtype == np.float64 else x, batch_of(config))
+    batch = batch_of(config, length=length)
+    batch = jax.tree.map(lambda x: x.astype(dtype) if x.dtype == np.float64 else x, batch)
     step = jax.jit(step_of(graph, config))
     alone = jax.device_get(step(parameters, statistics, batch))
     report = {"finite": all(np.isfinite(x).all() for x in jax.tree.leaves(alone))}
@@ -133,7 +138,7 @@ def main(dtype: str, meshes: list[tuple[int, int]]) -> dict:
 def shapes(sequence: int) -> list[str]:
     """Arrays in the compiled step, on each of `sequence` devices, of a model as wide at 1 bp as the limit."""
     demo = ModelConfig.demo()
-    network = dataclasses.replace(demo.network, channels=64, channel_step=16, blocks=2)
+    network = dataclasses.replace(demo.network, channels=64, channel_step=0, blocks=2)
     config = dataclasses.replace(demo, network=network)
     graph, *states = nnx.split(nnx.eval_shape(lambda: AlphaGenome(config, dropout=0.2, rngs=nnx.Rngs(0))), nnx.Param,
                                nnx.BatchStat)  # fmt: skip
@@ -155,4 +160,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "shapes":
         print(json.dumps({count: shapes(int(count)) for count in sys.argv[2:]}))
     else:
-        print(json.dumps(main(sys.argv[1], [tuple(map(int, mesh.split("x"))) for mesh in sys.argv[2:]])))
+        meshes = [tuple(map(int, mesh.split("x"))) for mesh in sys.argv[2:] if mesh != "narrow"]
+        print(json.dumps(main(sys.argv[1], meshes, "narrow" in sys.argv)))

@@ -26,7 +26,8 @@ def report(*arguments: str) -> dict:
 @pytest.mark.parametrize(
     ("dtype", "meshes", "limit"),
     [
-        ("float64", ["2x4"], 1e-8),
+        ("float64", ["narrow", "2x4"], 1e-8),
+        pytest.param("float64", ["2x4"], 1e-8, marks=pytest.mark.long),
         pytest.param("float64", ["1x2", "1x4", "1x8", "2x1", "2x2"], 1e-8, marks=pytest.mark.long),
         pytest.param("float32", ["1x2", "1x8", "2x4"], 1e-4, marks=pytest.mark.long),
     ],
@@ -34,7 +35,7 @@ def report(*arguments: str) -> dict:
 def test_any_mesh_gives_the_numbers_of_one_device(dtype: str, meshes: list[str], limit: float) -> None:
     found = report(dtype, *meshes)
     assert found.pop("finite")
-    assert set(found) == set(meshes)
+    assert set(found) == set(meshes) - {"narrow"}
     for mesh, parts in found.items():
         assert set(parts) == {"outputs", "losses", "gradients", "statistics"}
         assert max(parts.values()) < limit, (mesh, parts)

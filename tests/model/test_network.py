@@ -200,7 +200,7 @@ def test_dropout_is_decided_by_the_key() -> None:
     assert not np.allclose(some, none)
 
 
-@pytest.mark.parametrize("remat", [False, True])
+@pytest.mark.parametrize("remat", [pytest.param(False, marks=pytest.mark.long), True])
 def test_gradients_are_finite_and_reach_every_parameter(remat: bool) -> None:
     graph, *states = nnx.split(build(small(remat=remat), dropout=0.1), nnx.Param, nnx.BatchStat)
     parameters, statistics = map(nnx.to_pure_dict, states)
