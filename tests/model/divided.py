@@ -138,7 +138,7 @@ def main(dtype: str, meshes: list[tuple[int, int]], narrow: bool) -> dict:
 def shapes(sequence: int) -> list[str]:
     """Arrays in the compiled step, on each of `sequence` devices, of a model as wide at 1 bp as the limit."""
     demo = ModelConfig.demo()
-    network = dataclasses.replace(demo.network, channels=64, channel_step=0, blocks=2)
+    network = dataclasses.replace(demo.network, channels=64, channel_step=0, blocks=1)
     config = dataclasses.replace(demo, network=network)
     graph, *states = nnx.split(nnx.eval_shape(lambda: AlphaGenome(config, dropout=0.2, rngs=nnx.Rngs(0))), nnx.Param,
                                nnx.BatchStat)  # fmt: skip

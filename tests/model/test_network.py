@@ -188,7 +188,7 @@ def test_organism_and_sequence_matter(model: AlphaGenome) -> None:
 
 def test_dropout_is_decided_by_the_key() -> None:
     model = build(dropout=0.3)
-    call = compiled(True)
+    call = compiled(True, frozenset({"chip_tf"}))
 
     def first(key: jax.Array | None) -> np.ndarray:
         return np.asarray(call(model, dna(2048), ORGANISMS, key)[0]["chip_tf"]["scaled_predictions_128bp"])
@@ -202,7 +202,8 @@ def test_dropout_is_decided_by_the_key() -> None:
 
 @pytest.mark.parametrize("remat", [pytest.param(False, marks=pytest.mark.long), True])
 def test_gradients_are_finite_and_reach_every_parameter(remat: bool) -> None:
-    graph, *states = nnx.split(build(small(remat=remat), dropout=0.1), nnx.Param, nnx.BatchStat)
+    # Stages of one width are compiled in half the time.
+    graph, *states = nnx.split(build(small(remat=remat, channel_step=0), dropout=0.1), nnx.Param, nnx.BatchStat)
     parameters, statistics = map(nnx.to_pure_dict, states)
     heads = frozenset(spec.head for spec in HEADS)
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import http.server
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -96,12 +97,20 @@ def wrong(content: bytes) -> Answer:
     return lambda handler: handler.reply(200, bytes(len(content)), {"ETag": '"other"'})
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *arguments: Any) -> None:
+        # A client that goes away in the middle is no error of the server.
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(*arguments)
+
+
 @contextlib.contextmanager
 def served() -> Iterator[Site]:
     """The site, on a free port for as long as the block runs."""
     site = Site()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Own", (Handler,), {"site": site}))
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), type("Own", (Handler,), {"site": site}))
     site.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

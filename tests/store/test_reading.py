@@ -156,7 +156,8 @@ def test_the_page_on_reading_a_store_works_as_printed(small: SmallStore, repo_ro
     page = (repo_root / "docs/store.md").read_text()
     snippet = re.search(r"```python\n(.*?)```", page, re.DOTALL)
     assert snippet is not None and len(snippet[1].strip().splitlines()) <= 10
-    code = snippet[1].replace("data/demo/store/demo.zarr", str(small.store)).replace("100_000:131_072", "1_000:2_000")
+    assert snippet[1].count("data/demo/store/human.zarr") == 1
+    code = snippet[1].replace("data/demo/store/human.zarr", str(small.store)).replace("100_000:131_072", "1_000:2_000")
     values: dict = {}
     exec(code, values)
     assert np.array_equal(values["signal"][:, 0], small.truth["DNASE", "open", "chr1"][1000:2000])

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from lessons import batch_of, config_of, model_of
+from lessons import LENGTH, SITES, batch_of, config_of, model_of
 from small_run import run
 
 from megabase.errors import InputError
@@ -27,16 +27,17 @@ ROWS = {"a": 0, "b": 1}
 RECIPE = TrainingConfig(batch=1, steps=4, warmup=1, seed=1)
 WEIGHTS = "weights.safetensors"
 
-# Two devices, a window and a teacher for each: row by row what the teachers predict on their own.
+# Two devices, a window and a teacher for each: row by row what the teachers predict on their own. Then two devices that
+# share each window: the shapes that one of them holds.
 TWO_DEVICES = """
-import sys
+import json, sys
 from pathlib import Path
 import jax, numpy as np
 from flax import nnx
 from lessons import batch_of, config_of, model_of
 from megabase.training.config import TrainingConfig
 from megabase.training.distil import Distiller, Teachers, teaching_mesh
-from megabase.training.step import one_hot
+from megabase.training.step import make_mesh, on_mesh, one_hot
 config, mesh = config_of("CAGE"), teaching_mesh(2)
 folders = [Path(folder) for folder in sys.argv[1:]]
 teachers = Teachers(folders, config, {"a": 0, "b": 1}, mesh)
@@ -50,7 +51,10 @@ for row, seed in enumerate((10, 11)):
     alone, _ = jax.jit(lambda state, *one: nnx.merge(graph, state)(*one))(state, *one)
     for name, values in alone["cage"].items():
         assert np.allclose(asked["cage"][name][row], values[0], atol=1e-4 * float(values.max())), name
-print(dict(mesh.shape))
+print(json.dumps(dict(mesh.shape)))
+batch = batch_of(config_of("CAGE", "CHIP_TF", "CONTACT_MAPS", "SPLICE_JUNCTIONS"), organisms=(0, 1))
+placed = on_mesh(batch, make_mesh())
+print(json.dumps(jax.tree.map(lambda x: x.addressable_shards[0].data.shape, placed)))
 """
 
 
@@ -61,6 +65,19 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for copy, folder in enumerate(made):
         export(folder, model_of(config_of("CAGE"), 10 + copy), {"organisms": ROWS})
     return made
+
+
+@pytest.fixture(scope="module")
+def on_two_devices(folders: list[Path]) -> list[dict]:
+    """What a process with two devices prints."""
+    environment = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "PYTHONPATH": str(Path(__file__).parent),
+    }
+    command = [sys.executable, "-c", TWO_DEVICES, *map(str, folders)]
+    made = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    return [json.loads(line) for line in made.stdout.splitlines()]
 
 
 def test_the_loss_is_least_where_the_student_agrees() -> None:
@@ -116,15 +133,19 @@ def test_teachers_take_turns_and_are_arguments_of_one_program(
     assert swapped.program(batch) == text
 
 
-def test_each_device_has_a_teacher_of_its_own(folders: list[Path]) -> None:
-    environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-        "PYTHONPATH": str(Path(__file__).parent),
-    }
-    command = [sys.executable, "-c", TWO_DEVICES, *map(str, folders)]
-    made = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
-    assert made.stdout.strip() == "{'data': 2, 'sequence': 1}"
+def test_each_device_has_a_teacher_of_its_own(on_two_devices: list[dict]) -> None:
+    assert on_two_devices[0] == {"data": 2, "sequence": 1}
+
+
+def test_devices_divide_what_lies_along_the_window(on_two_devices: list[dict]) -> None:
+    held = on_two_devices[1]
+    half = LENGTH // 2
+    assert held["sequence"] == [2, half] and held["organism_index"] == [2]
+    assert held["targets"]["cage"] == [2, half, 3] and held["masks"]["cage"] == [2, half, 1]
+    assert held["targets"]["chip_tf"] == [2, half // 128, 3]
+    assert held["targets"]["contact_maps"] == [2, 1, 2, 3]
+    assert held["targets"]["splice_sites_junction"] == [2, SITES, SITES, 4]
+    assert held["splice_site_positions"] == [2, 4, SITES]
 
 
 def test_teachers_of_other_tracks_are_refused(folders: list[Path]) -> None:

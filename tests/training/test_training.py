@@ -107,6 +107,7 @@ def test_a_loss_that_is_no_number_stops_and_is_remembered(shards: Path, tmp_path
     assert not (tmp_path / "model/model.json").exists()
 
 
+@pytest.mark.long
 def test_eight_devices_learn_what_one_learns(shards: Path, unbroken: Path, tmp_path: Path) -> None:
     child = start(shards, tmp_path, XLA_FLAGS="--xla_force_host_platform_device_count=8")
     assert child.wait() == 0

@@ -18,6 +18,7 @@ DATASET = "data/tiny"
 EVALUATED = {
     "results/tiny/evaluation/fold_0/tracks.tsv",
     "results/tiny/evaluation/summary.tsv",
+    "results/tiny/evaluation/variants.tsv",
     *(f"results/tiny/scores/{model}/{own}.parquet" for model in MODELS[1:] for own in ("human", "mouse")),
     *(f"results/tiny/evaluation/{model}/{own}.variants.tsv" for model in MODELS[1:] for own in ("human", "mouse")),
     *(f"results/tiny/evaluation/student/{own}.distillation.tsv" for own in ("human", "mouse")),
