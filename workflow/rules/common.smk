@@ -81,8 +81,12 @@ def world_catalog():
 
 def reference_files(*keys):
     """Input function: the organism's own reference files; those behind a URL are fetched by the job."""
-    paths = lambda wildcards: [getattr(settings.organisms[wildcards.organism], key) for key in keys]
-    return lambda wildcards: [path for path in paths(wildcards) if path and ":" not in path]
+
+    def local(wildcards):
+        given = [getattr(settings.organisms[wildcards.organism], key) for key in keys]
+        return [path for path in given if path and ":" not in path]
+
+    return local
 
 
 def source_table(wildcards):
