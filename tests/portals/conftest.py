@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from site_with_faults import Site, served
@@ -18,6 +18,10 @@ class Clock:
 
     now: float = 1000.0
     slept: list[float] = dataclasses.field(default_factory=list)
+    until: int = 0
+    """Sleeps after which something happens ..."""
+    then: Callable[[], None] = lambda: None
+    """... namely this."""
 
     def __call__(self) -> float:
         return self.now
@@ -25,6 +29,9 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         self.now += seconds
+        self.until -= 1
+        if self.until == 0:
+            self.then()
 
 
 @pytest.fixture

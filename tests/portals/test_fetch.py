@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from site_with_faults import Site, cut, leads_to, status, wrong
+from site_with_faults import Site, cut, leads_to, served, status, wrong
 
 from megabase.artifacts import file_sha256
 from megabase.errors import InputError
@@ -106,6 +106,33 @@ def test_a_file_that_changed_since_is_not_glued_together(site: Site, web: Web, t
     assert used(site, web, tmp_path) == CONTENT
 
 
+def test_a_server_that_minds_no_condition_is_not_believed(site: Site, web: Web, tmp_path: Path) -> None:
+    """It sends the rest of what it has now, whatever it was asked about: only the tag tells."""
+
+    def rest(handler) -> None:
+        handler.reply(206, CONTENT[60_000:], {"ETag": '"new"', "Content-Range": "bytes 60000-102399/102400"})
+
+    site.files["/files/a"] = CONTENT
+    site.faults["/files/a"] = [cut(CONTENT[::-1], 60_000), rest]
+    assert used(site, web, tmp_path, md5="", bytes="") == CONTENT
+    assert ["Range" in headers for headers in site.asked("/files/a")] == [False, True, False]
+
+
+def test_a_job_that_stopped_at_the_last_byte_asks_for_none(site: Site, web: Web, tmp_path: Path) -> None:
+    site.files["/files/a"] = CONTENT
+    part = tmp_path / "raw" / "ENCFF000AAA.bam.part"
+    part.parent.mkdir()
+    part.write_bytes(CONTENT)
+    part.with_name(f"{part.name}.tag").write_text(f'"{MD5}"')
+    assert used(site, web, tmp_path, bytes="") == CONTENT
+    assert [headers["Range"] for headers in site.asked("/files/a")] == ["bytes=102400-"]
+
+
+def test_an_empty_file_is_a_file(site: Site, web: Web, tmp_path: Path) -> None:
+    site.files["/files/a"] = b""
+    assert used(site, web, tmp_path, bytes="0", md5=hashlib.md5(b"").hexdigest()) == b""
+
+
 def test_waits_are_as_long_as_asked_else_doubled(site: Site, web: Web, clock, tmp_path: Path) -> None:
     site.files["/files/a"] = CONTENT
     site.faults["/files/a"] = [status(429, Retry_After="7"), status(503), status(502)]
@@ -166,6 +193,17 @@ def test_the_open_bucket_comes_first_and_the_key_is_the_fall_back(
         assert used(site, web, tmp_path, **given) == CONTENT
     assert site.asked(own)[0]["Authorization"].startswith("Basic ")
     assert "the-secret" not in caplog.text and "the-key" not in caplog.text
+
+
+def test_the_bucket_comes_first_and_the_portal_is_the_fall_back(site: Site, web: Web, tmp_path: Path) -> None:
+    own = "/files/ENCFF000AAA/@@download/ENCFF000AAA.bam"
+    with served() as bucket:
+        site.files[own] = bucket.files["/2021/a.bam"] = CONTENT
+        assert used(site, web, tmp_path, url=f"{bucket.url}/2021/a.bam") == CONTENT
+        assert bucket.requests and not site.requests
+        bucket.faults["/2021/a.bam"] = [status(403)]
+        assert used(site, web, tmp_path, url=f"{bucket.url}/2021/a.bam") == CONTENT
+    assert len(site.asked(own)) == 1
 
 
 def test_without_a_published_checksum_the_first_fetch_is_the_pin(site: Site, web: Web, tmp_path: Path) -> None:

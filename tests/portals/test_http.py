@@ -43,6 +43,20 @@ def test_requests_to_one_host_keep_their_distance(site: Site, clock, tmp_path: P
     assert clock.now - 1000.0 == pytest.approx(5.0)
 
 
+def test_a_host_that_asks_for_rest_gets_it_from_all_jobs(site: Site, clock, tmp_path: Path) -> None:
+    site.files["/a"] = b"a"
+    one, other = (Web(PortalsConfig(retries=0), tmp_path, clock=clock, sleep=clock.sleep) for _ in range(2))
+    site.faults["/a"] = [status(429, Retry_After="7")]
+    with pytest.raises(InputError, match="429"):
+        one.content(f"{site.url}/a")
+    one.portals = PortalsConfig(retries=1)
+    site.faults["/a"] = [status(429, Retry_After="7")]
+    # Another job, which comes while the first one waits.
+    one.sleep = lambda seconds: other.content(f"{site.url}/a")
+    one.content(f"{site.url}/a")
+    assert clock.now == pytest.approx(1007.0, abs=0.5)
+
+
 def test_downloads_of_one_host_wait_for_a_place(clock, tmp_path: Path) -> None:
     one = Web(PortalsConfig(parallel=1), tmp_path, clock=clock, sleep=clock.sleep)
     other = Web(PortalsConfig(parallel=1), tmp_path, sleep=lambda seconds: (_ for _ in ()).throw(TimeoutError))

@@ -96,7 +96,7 @@ class SmallStore:
         given = self.folder / f"signal/{bundle}.0000.json"
         write_json(given, {"bundle": bundle, "block": "0000", "tracks": tracks})
         record = self.folder / f"store/made/{bundle}.0000.json"
-        write_block(given, signal, self.store, record, StoreConfig(chunk=1024, shard=4096))
+        write_block([given], signal, self.store, record, StoreConfig(chunk=1024, shard=4096))
         return record
 
     def write_splicing(self, conditions: int, seed: int = 0) -> dict[str, pd.DataFrame]:

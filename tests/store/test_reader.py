@@ -170,6 +170,20 @@ def test_reverse_complement(shards: Shards) -> None:
             assert np.array_equal(found.masks[head], expected.masks[head]), head
 
 
+def test_the_reverse_complement_of_the_reverse_complement(shards: Shards) -> None:
+    """The window itself, wherever both strands know it."""
+    for i, shift in ((0, 5), (1, -77), (len(shards) - 1, 333)):
+        forward = shards.read(i, shift=shift)
+        twice = shards._reversed(shards.read(i, shift=shift, reverse_complement=True))
+        assert np.array_equal(twice.sequence, forward.sequence)
+        for head, target in forward.targets.items():
+            # A cut at the first base lies at the window's end on the other strand, and outside.
+            rows = slice(1, None) if head == "dnase" else slice(None)
+            assert np.array_equal(twice.targets[head][rows], target[rows], equal_nan=head == "contact_maps"), head
+            known = np.zeros_like(forward.masks[head]) if head == "procap" else forward.masks[head]
+            assert np.array_equal(twice.masks[head][rows], known[rows]), head
+
+
 def test_a_shift_beyond_the_margin_is_refused(shards: Shards) -> None:
     with pytest.raises(InputError, match=f"a shift of {MAX_SHIFT + 1} bp; stay within {MAX_SHIFT}"):
         shards.read(0, shift=MAX_SHIFT + 1)

@@ -75,7 +75,7 @@ class World:
 
     def write_block(self, bundle: str, block: int, config: StoreConfig = LAYOUT) -> None:
         record = self.record(bundle, block)
-        write_block(self.signal_record(bundle, block), self.signal(bundle), self.store, record, config)
+        write_block([self.signal_record(bundle, block)], self.signal(bundle), self.store, record, config)
 
     def shards(self, model: str, split: str) -> Path:
         return self.root / "shards" / "toy" / model / f"{split}.zarr"

@@ -9,7 +9,7 @@ from megabase.store.writer import write_block
 config = parse(snakemake.config)
 with logged(snakemake.log[0]):
     write_block(
-        Path(snakemake.input.signal),
+        [Path(part) for part in snakemake.input.signal],
         Path(snakemake.params.tracks),
         Path(snakemake.params.store),
         Path(snakemake.output.record),

@@ -20,4 +20,5 @@ with logged(snakemake.log[0]):
         Path(snakemake.output.leakage),
         config.shards,
         splicing=next((Path(path) for path in snakemake.input.splicing), None),
+        reference=next((Path(path) for path in snakemake.input.places), None),
     )

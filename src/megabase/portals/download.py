@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import hashlib
 import logging
 import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
+import requests
+
 from megabase.errors import InputError
-from megabase.portals.http import Login, Refused, Temporary, Web
+from megabase.portals.http import Login, Refused, Slow, Temporary, Web
 
 logger = logging.getLogger(__name__)
 _SECONDS_BETWEEN_LINES = 10.0
 _PIECE = 1 << 24
+_SLOWEST = 5_000
+"""Bytes a second below which a connection is given up for a new one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,18 +57,30 @@ def download(
 ) -> Arrived:
     """Writes the file to `out`, from the first of `places` that has it; `{out}.part` is what an earlier try got.
 
-    Raises InputError where no place has it, or where it is, twice, not the file that was promised.
+    Raises InputError where no place has it, where it is, twice, not the file that was promised, and where the disk
+    does not take it.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for number, (url, login) in enumerate(places):
-        try:
-            with web.slot(url):
-                return _download(web, url, login, out, promise, where)
-        except Refused as error:
-            if number + 1 == len(places):
-                raise
-            logger.info("%s: %s; trying %s", url, error.what, places[number + 1][0])
+    with on_disk(out.parent):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        for number, (url, login) in enumerate(places):
+            try:
+                with web.slot(url):
+                    return _download(web, url, login, out, promise, where)
+            except Refused as error:
+                if number + 1 == len(places):
+                    raise
+                logger.info("%s: %s; trying %s", url, error.what, places[number + 1][0])
     raise ValueError("no place to fetch from")
+
+
+@contextlib.contextmanager
+def on_disk(folder: Path) -> Iterator[None]:
+    """Says in one line what the disk refused: no room, no permission."""
+    try:
+        yield
+    except OSError as error:
+        remedy = "make room, or put the dataset elsewhere (`data`); what has arrived is kept"
+        raise InputError(f"cannot write: {error.strerror or error}", where=folder, remedy=remedy) from None
 
 
 def examined(path: Path) -> Arrived:
@@ -109,18 +126,16 @@ def _download(web: Web, url: str, login: Login | None, out: Path, promise: Promi
     while True:
         before = _size(part)
         try:
-            if before != promise.bytes:
+            if before != promise.bytes or not part.exists():
                 etag, promise = _receive(web, url, login, part, promise)
-            arrived = examined(part)
-            check(arrived, promise, url, where)
+            arrived = _checked(part, promise, url, where)
             break
         except Temporary as error:
             # A connection that is lost again and again still gets there, as long as each brings something.
-            failed = 0 if _size(part) > before else failed
+            failed = 0 if _size(part) > before and not isinstance(error, Slow) else failed
             web.pause(url, failed, error)
             failed += 1
         except Differs as error:
-            _forget(part)
             wrong += 1
             if wrong > 1:
                 raise
@@ -143,41 +158,67 @@ def _receive(web: Web, url: str, login: Login | None, part: Path, promise: Promi
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": validator}
     with web.answer(url, headers=headers, login=login, allowed=(200, 206, 416)) as response:
-        length = int(response.headers.get("Content-Length") or -1)
-        total = length if length >= 0 else None
-        if response.status_code == 206:
-            place = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
-            if place is None or int(place[1]) != have:
-                _forget(part)
-                raise Temporary("the server sent another piece than was asked for", 0.0)
-            total = None if place[2] == "*" else int(place[2])
-        elif response.status_code == 416:
-            _forget(part)
-            raise Temporary("there is no such piece of the file", 0.0)
-        else:
+        etag, total = response.headers.get("ETag", ""), _total(response, have)
+        if response.status_code == 200:
             have = 0
+        elif etag and validator.startswith('"') and etag != validator:
+            # Not every server minds If-Range.
+            _forget(part)
+            raise Temporary("the file has changed since its first part arrived", 0.0)
+        elif total is None:
+            _forget(part)
+            raise Temporary("the server sent another piece than was asked for", 0.0)
         if total is not None and promise.bytes is not None and total != promise.bytes:
             what = f"size mismatch: {total} bytes are served, {promise.bytes} are pinned"
-            raise Differs(
-                what, where=url, remedy=f"to accept what the portal has now, ask it again and delete {promise.origin}"
-            )
-        _check_room(part, (total or promise.bytes or 0) - have)
-        etag = response.headers.get("ETag", "")
-        # Only a strong tag, or a date, may say that the rest is of the same file (RFC 9110, 13.1.5).
-        noted.write_text(etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", ""))
-        arrived = _write(web, web.pieces(response), part, have, total or promise.bytes)
-        if total is not None and arrived != total:
-            raise Temporary(f"{arrived} of {total} bytes arrived", 0.0 if arrived > have else None)
+            raise Differs(what, where=url, remedy=_remedy(promise))
         published = re.search(r"md5=([A-Za-z0-9+/=]+)", response.headers.get("x-goog-hash", ""))
         if published and not promise.md5:
             promise = dataclasses.replace(promise, md5=base64.b64decode(published[1]).hex())
+        if response.status_code == 416:
+            return etag.strip('"'), promise
+        expected = promise.bytes if total is None else total
+        _check_room(part, (expected or 0) - have)
+        if not have:
+            # The old bytes go before the new tag comes: a tag never vouches for bytes of another file. Only a strong
+            # tag, or a date, may say that the rest is of the same file (RFC 9110, 13.1.5).
+            part.unlink(missing_ok=True)
+            strong = etag if etag and not etag.startswith("W/") else response.headers.get("Last-Modified", "")
+            noted.write_text(strong)
+        arrived = _write(web, web.pieces(response), part, have, expected)
+        if expected is not None and arrived < expected:
+            raise Temporary(f"{arrived} of {expected} bytes arrived", 0.0 if arrived > have else None)
         return etag.strip('"'), promise
+
+
+def _total(response: requests.Response, have: int) -> int | None:
+    """The size of the whole file as an answer to a request from byte `have` on states it; None where it does not, or
+    where the answer is of another piece."""
+    headers = response.headers
+    if response.status_code == 200:
+        return int(headers["Content-Length"]) if "Content-Length" in headers else None
+    place = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+)", headers.get("Content-Range", ""))
+    if place is None:
+        return None
+    # There is no piece after the last byte (416): then everything is here already.
+    first = int(place[2]) if place[1] is None else int(place[1])
+    return int(place[2]) if first == have else None
+
+
+def _checked(part: Path, promise: Promise, name: object, where: object) -> Arrived:
+    """What has arrived, once it is what was promised; else it is forgotten."""
+    arrived = examined(part)
+    try:
+        check(arrived, promise, name, where)
+    except Differs:
+        _forget(part)
+        raise
+    return arrived
 
 
 def _write(web: Web, pieces: Iterable[bytes], part: Path, have: int, total: int | None) -> int:
     """Appends to what is there and says, now and then, how far it is; returns the size of the file."""
-    began = said = web.clock()
-    first = have
+    began = said = looked = web.clock()
+    first = before = have
     with open(part, "ab" if have else "wb") as file:
         for piece in pieces:
             file.write(piece)
@@ -188,6 +229,10 @@ def _write(web: Web, pieces: Iterable[bytes], part: Path, have: int, total: int 
                 whole = f" of {total / 1e6:,.1f}" if total else ""
                 rate = (have - first) / 1e6 / (now - began)
                 logger.info("%s: %.1f%s MB, %.1f MB/s", part.name.removesuffix(".part"), have / 1e6, whole, rate)
+            if now - looked >= web.portals.timeout:
+                if have - before < _SLOWEST * (now - looked):
+                    raise Slow(f"less than {_SLOWEST / 1e3:g} kB a second arrived")
+                looked, before = now, have
     return have
 
 

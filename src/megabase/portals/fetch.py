@@ -17,7 +17,7 @@ from pathlib import Path
 from megabase.artifacts import write_json
 from megabase.errors import InputError
 from megabase.portals.config import PortalsConfig
-from megabase.portals.download import Arrived, Promise, check, download, examined, published_md5
+from megabase.portals.download import Arrived, Promise, check, download, examined, on_disk, published_md5
 from megabase.portals.http import Login, Web, base_url, fdn_login, resolved
 
 logger = logging.getLogger(__name__)
@@ -134,13 +134,17 @@ def fetch_reference(
 def _places(
     row: Mapping[str, str], prefix: str, portals: PortalsConfig, base_urls: Mapping[str, str] | None
 ) -> list[tuple[str, Login | None]]:
-    """Where a file can be had, the best first. 4DN's key is shown to 4DN's own address only."""
+    """Where a file can be had, the best first: what is pinned, else the portal's own address. 4DN's key is shown to
+    4DN's own address only."""
     base = base_url(row["portal"], portals, base_urls)
-    url = resolved(row[f"{prefix}url"], base)
-    if row["portal"] != "fdn":
-        return [(url, None)]
-    own = f"{base}/files-processed/{row['accession']}/@@download/{row['accession']}.mcool"
-    return [(own, fdn_login())] if url == own else [(url, None), (own, fdn_login())]
+    url, name = resolved(row[f"{prefix}url"], base), Path(row[f"{prefix}path"]).name
+    if row["portal"] == "fdn":
+        own = f"{base}/files-processed/{row['accession']}/@@download/{row['accession']}.mcool"
+        return [(own, fdn_login())] if url == own else [(url, None), (own, fdn_login())]
+    if row["portal"] == "encode" and not url.startswith(f"{base}/"):
+        # Files in the public bucket are named as in the raw folder (data reference 1.1).
+        return [(url, None), (f"{base}/files/{name.partition('.')[0]}/@@download/{name}", None)]
+    return [(url, None)]
 
 
 def _fetch(web: Web, places: list[tuple[str, Login | None]], path: Path, promise: Promise, where: object) -> None:
@@ -151,7 +155,8 @@ def _fetch(web: Web, places: list[tuple[str, Login | None]], path: Path, promise
         logger.warning("%s: ETag %s, was %s when the portal was asked", path.name, arrived.etag, promise.etag)
     if _first(path) is None:
         today = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        write_json(_pin(path), {**vars(arrived), "first_fetched": today})
+        with on_disk(path.parent):
+            write_json(_pin(path), {**vars(arrived), "first_fetched": today})
     logger.info("%s: %.1f MB in %.1f s", path.name, arrived.bytes / 1e6, web.clock() - began)
 
 

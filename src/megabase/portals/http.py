@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import email.utils
 import fcntl
 import logging
@@ -37,6 +38,10 @@ class Temporary(Exception):
     def __init__(self, what: str, wait: float | None = None) -> None:
         super().__init__(what)
         self.wait = wait
+
+
+class Slow(Temporary):
+    """Bytes come, but too few: what arrived is no reason to go on as if all were well."""
 
 
 class Refused(InputError):
@@ -78,7 +83,7 @@ class Web:
         """`shared` is a folder through which jobs agree on limits; without one the limit is this object's own."""
         self.portals, self.shared = portals, shared
         self.clock, self.sleep, self.jitter = clock, sleep, jitter
-        self._next: dict[str, float] = {}
+        self._next: dict[str, _Turns] = {}
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"megabase/{megabase.__version__}"
         # Logins come from the environment, for one portal; without this, requests would also search ~/.netrc.
@@ -155,8 +160,12 @@ class Web:
 
     @staticmethod
     def pieces(response: requests.Response) -> Iterator[bytes]:
-        """The body as it is stored: a `.gz` that a server declares as an encoding stays packed."""
-        yield from response.raw.stream(_PIECE, decode_content=False)
+        """The body as it is stored: a `.gz` that a server declares as an encoding stays packed.
+
+        Each piece is given as soon as it is there, so that a connection that breaks takes nothing with it.
+        """
+        while piece := response.raw.read1(_PIECE, decode_content=False):
+            yield piece
 
     def retried(self, url: str, attempt: Callable[[], T]) -> T:
         """The result of `attempt`, tried again while what goes wrong may pass."""
@@ -179,8 +188,13 @@ class Web:
         wait = error.wait
         if wait is None:
             wait = min(self.portals.backoff * 2.0**number, _LONGEST_WAIT) * (0.5 + self.jitter())
+        wait = min(wait, _LONGEST_ASKED)
         logger.info("%s: %s; again in %.1f s", url, error, wait)
-        self.sleep(min(wait, _LONGEST_ASKED))
+        if error.wait:
+            # The host asked for rest: no other job should be turned away for asking meanwhile.
+            with self._turns(urlsplit(url).netloc) as turns:
+                turns.following = max(turns.following, self.clock() + wait)
+        self.sleep(wait)
 
     @contextlib.contextmanager
     def slot(self, url: str) -> Iterator[None]:
@@ -198,24 +212,34 @@ class Web:
 
     def _take_turn(self, url: str) -> None:
         """Waits until the host may be asked: a token bucket that holds one second's worth."""
-        host, step = urlsplit(url).netloc, 1 / self.portals.requests_per_second
-        if self.shared is None:
-            self._next[host], wait = self._turn(self._next.get(host, 0.0), step)
-        else:
-            self.shared.mkdir(parents=True, exist_ok=True)
-            with open(self.shared / f"{host}.turn", "a+") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                file.seek(0)
-                following, wait = self._turn(float(file.read() or 0), step)
-                file.truncate(0)
-                file.write(repr(following))
-        if wait > 0:
-            self.sleep(wait)
+        step = 1 / self.portals.requests_per_second
+        with self._turns(urlsplit(url).netloc) as turns:
+            now = self.clock()
+            turn = max(turns.following, now - 1 + step)
+            turns.following = turn + step
+        if turn > now:
+            self.sleep(turn - now)
 
-    def _turn(self, following: float, step: float) -> tuple[float, float]:
-        now = self.clock()
-        turn = max(following, now - 1 + step)
-        return turn + step, turn - now
+    @contextlib.contextmanager
+    def _turns(self, host: str) -> Iterator[_Turns]:
+        """A host's turns, held while the block runs."""
+        if self.shared is None:
+            yield self._next.setdefault(host, _Turns())
+            return
+        self.shared.mkdir(parents=True, exist_ok=True)
+        with open(self.shared / f"{host}.turn", "a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            turns = _Turns(float(file.read() or 0))
+            yield turns
+            file.truncate(0)
+            file.write(repr(turns.following))
+
+
+@dataclasses.dataclass
+class _Turns:
+    following: float = 0.0
+    """When the next request may be made, by the clock."""
 
 
 def fdn_login() -> Login | None:

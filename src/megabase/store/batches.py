@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Iterator, Mapping
+import collections
+import concurrent.futures
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 import ml_dtypes
@@ -13,6 +14,7 @@ from jaxtyping import Bool, Float, Int32, UInt8
 
 from megabase.bundles import BUNDLES, Bundle
 from megabase.errors import InputError
+from megabase.store.layout import bits
 from megabase.store.reader import GENES, JUNCTION_SITES, PAIR_BIN, Example, Shards
 from megabase.store.splicing import KINDS
 
@@ -92,9 +94,10 @@ class Batches:
             for own, i, shift, turned in self._draw(step)
         ]
 
-    def __call__(self, step: int) -> Batch:
-        """The batch of update `step`."""
+    def __call__(self, step: int, rows: Sequence[int] | None = None) -> Batch:
+        """The batch of update `step`, or these rows of it: those that one of several processes needs."""
         drawn = self._draw(step)
+        drawn = drawn if rows is None else [drawn[row] for row in rows]
         examples = [self.read(own, i, shift=shift, reverse_complement=turned) for own, i, shift, turned in drawn]
         return self.stacked([own for own, *_ in drawn], examples)
 
@@ -167,43 +170,24 @@ class Batches:
 
 
 def prefetched(batches: Callable[[int], Batch], start: int, stop: int, ahead: int) -> Iterator[tuple[int, Batch]]:
-    """(step, batch) for steps [start, stop) in order, up to `ahead` of them prepared by a thread.
+    """(step, batch) for steps [start, stop) in order, up to `ahead` of them prepared meanwhile, each by a thread.
 
-    What goes wrong in the thread is raised here, after the batches before it.
+    What goes wrong in a thread is raised here, after the batches before it.
     """
     if ahead == 0:
         yield from ((step, batches(step)) for step in range(start, stop))
         return
-    ready: queue.Queue[tuple[int, Batch] | BaseException] = queue.Queue(ahead)
-    stopped = threading.Event()
-
-    def offer(item: tuple[int, Batch] | BaseException) -> None:
-        while not stopped.is_set():
-            try:
-                return ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-
-    def prepare() -> None:
-        try:
-            for step in range(start, stop):
-                if stopped.is_set():
-                    return
-                offer((step, batches(step)))
-        except BaseException as error:
-            offer(error)
-
-    thread = threading.Thread(target=prepare, name="batches", daemon=True)
-    thread.start()
+    steps = iter(range(start, stop))
+    pool = concurrent.futures.ThreadPoolExecutor(ahead, "batches")
+    begun = collections.deque((step, pool.submit(batches, step)) for step in itertools.islice(steps, ahead))
     try:
-        for _ in range(start, stop):
-            item = ready.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+        while begun:
+            step, made = begun.popleft()
+            batch = made.result()
+            begun.extend((following, pool.submit(batches, following)) for following in itertools.islice(steps, 1))
+            yield step, batch
     finally:
-        stopped.set()
-        thread.join()
+        pool.shutdown(cancel_futures=True)
 
 
 _HALVES = {"SPLICE_SITE_USAGE": 2, "SPLICE_JUNCTIONS": 2}
@@ -214,4 +198,4 @@ def _fill(target: np.ndarray, values: Float[np.ndarray, "*positions T"], parts: 
     """Puts the tracks of each of `parts` equal parts at the start of the target's part."""
     room, own = target.shape[-1] // parts, values.shape[-1] // parts
     for part in range(parts):
-        target[..., part * room : part * room + own] = values[..., part * own : (part + 1) * own]
+        bits(target)[..., part * room : part * room + own] = bits(values)[..., part * own : (part + 1) * own]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
+
+from megabase.artifacts import Location
+from megabase.store.layout import read_table
 
 _APART = 1 << 32
 """More bases than any chromosome has: keeps genes apart on one line."""
@@ -31,7 +33,7 @@ class _Chromosome:
 class Genes:
     """The exons in a folder (`exons.parquet`), read when first needed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Location) -> None:
         self._folder = folder
 
     def masks(
@@ -67,7 +69,7 @@ class Genes:
 
     @cached_property
     def _chromosomes(self) -> dict[str, _Chromosome]:
-        exons = pd.read_parquet(self._folder / "exons.parquet")
+        exons = read_table(self._folder, "exons")
         return {str(chrom): _chromosome(rows) for chrom, rows in exons.groupby("chrom", sort=False)}
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from megabase.artifacts import write_text
+import ml_dtypes
+import numpy as np
+from jaxtyping import Shaped
+
+from megabase.artifacts import Location, kvstore, write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT = 1
 """Version of the layout, in the attributes of every store."""
@@ -44,7 +52,14 @@ def write_groups(store: Path, inside: str, attributes: Mapping[str, Any] | None 
             write_text(folder / "zarr.json", json.dumps(content, indent=1) + "\n", only_if_changed=True)
 
 
-def found_contents(store: Path, groups: Iterable[str]) -> dict[str, str | None]:
+def read_table(folder: Location, name: str) -> pd.DataFrame:
+    """A table that lies in a folder, `{name}.parquet`."""
+    import pandas as pd
+
+    return pd.read_parquet(io.BytesIO((folder / f"{name}.parquet").read_bytes()))
+
+
+def found_contents(store: Location, groups: Iterable[str]) -> dict[str, str | None]:
     """What names the values in each of these groups, as they stand in the store now; None where there are none."""
     found: dict[str, str | None] = {}
     for group in groups:
@@ -55,13 +70,35 @@ def found_contents(store: Path, groups: Iterable[str]) -> dict[str, str | None]:
     return found
 
 
-def open_array(path: Path) -> Any:
+def open_array(path: Location) -> Any:
     """A tensorstore of an existing array, for reading."""
     import tensorstore as ts
 
-    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path.resolve())}}
+    spec = {"driver": "zarr3", "kvstore": kvstore(path)}
     # The metadata is taken from the first look: arrays are never changed in place.
     return ts.open(spec, open=True, read=True, recheck_cached_metadata="open", context=_context()).result()
+
+
+def begin_reading(array: Any, into: Shaped[np.ndarray, "rows *rest"], start: int) -> list[Any]:
+    """Begins to read the rows from `start` on into a part of the caller's own buffer; each future's `result()` waits
+    for a piece of it."""
+    import tensorstore as ts
+
+    stop = start + len(into)
+    pieces = [(at, min(at + PIECE, stop)) for at in range(start, stop, PIECE)]
+    return [ts.array(into[at - start : end - start], copy=False, write=True).write(array[at:end]) for at, end in pieces]
+
+
+def bits(values: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "*shape"]:
+    """bfloat16 as uint16, which numpy copies several times faster; anything else as it is."""
+    return values.view(np.uint16) if values.dtype == ml_dtypes.bfloat16 else values
+
+
+def write_rows(array: Any, start: int, values: Shaped[np.ndarray, "rows *rest"]) -> None:
+    """Writes whole shards, but for the last rows of the array. `values` must not change afterwards: they are packed
+    from where they lie, without a copy."""
+    rows = array[start : start + len(values)]
+    rows.write(values, can_reference_source_data_indefinitely=True).result()
 
 
 def create_array(
@@ -101,8 +138,11 @@ def _context() -> Any:
     import tensorstore as ts
 
     # Room for the indices of shards. Windows are drawn at random: the values around them are not worth keeping.
-    return ts.Context({"cache_pool": {"total_bytes_limit": 64 << 20}})
+    return ts.Context({"cache_pool": {"total_bytes_limit": 8 << 20}})
 
+
+QUICK = "blosc-lz4"
+"""The one that unpacks fastest, at a price in room that depends on the values."""
 
 _CODECS: dict[str, dict[str, Any]] = {
     "zstd-1": {"name": "zstd", "configuration": {"level": 1}},
@@ -110,6 +150,10 @@ _CODECS: dict[str, dict[str, Any]] = {
     "blosc-zstd-bitshuffle": {
         "name": "blosc",
         "configuration": {"cname": "zstd", "clevel": 3, "shuffle": "bitshuffle", "typesize": 2, "blocksize": 0},
+    },
+    QUICK: {
+        "name": "blosc",
+        "configuration": {"cname": "lz4", "clevel": 9, "shuffle": "noshuffle", "typesize": 2, "blocksize": 0},
     },
 }
 CODECS = tuple(_CODECS)

@@ -6,15 +6,15 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Shaped, UInt8
+import scipy.sparse
+from jaxtyping import Bool, Float, Float32, Int, Int32, Shaped, UInt8
 
-from megabase.artifacts import digest
+from megabase.artifacts import Location, digest, location
 from megabase.bundles import BUNDLES, Bundle
 from megabase.errors import InputError
 from megabase.genome.regions import Region
@@ -24,10 +24,11 @@ from megabase.store.layout import (
     ANNOTATION,
     GAP,
     MASKS,
-    PIECE,
     SEQUENCE,
     SPLICING,
     USABLE,
+    begin_reading,
+    bits,
     block_path,
     found_contents,
     open_array,
@@ -99,7 +100,7 @@ class _Bundle:
 class Shards:
     """The windows of one split, opened."""
 
-    def __init__(self, path: Path, described: Mapping[str, Any]) -> None:
+    def __init__(self, path: Location, described: Mapping[str, Any]) -> None:
         """`path` is where the shards are, or will be, and `described` their attributes."""
         self.path, self._described = path, described
         self._store = None if described["store"] is None else path / described["store"]
@@ -126,10 +127,10 @@ class Shards:
         self._arrays: dict[tuple[str, str], Any] = {}
 
     @staticmethod
-    def open(path: str | Path) -> Shards:
-        """The shards in a folder. Raises InputError where there are none, and where the store they point into is gone
-        or no longer the one they were cut from."""
-        path = Path(path)
+    def open(path: str | Location) -> Shards:
+        """The shards in a folder, or at a `gs://` or `s3://` URL. Raises InputError where there are none, and where the
+        store they point into is gone or no longer the one they were cut from."""
+        path = location(path)
         try:
             shards = Shards(path, json.loads((path / "zarr.json").read_text())["attributes"])
         except FileNotFoundError:
@@ -268,26 +269,19 @@ class Shards:
 
     def _rows(self, stored: Stored, i: int, start: int, length: int) -> Shaped[np.ndarray, "rows *rest"]:
         """The rows that hold [start, start + length), in bp of the window's chromosome."""
-        array, shape, dtype = self._opened(stored, i)
+        _, shape, dtype = self._opened(stored, i)
         first, last = start // stored.bin, -(-(start + length) // stored.bin)
         values = np.full((last - first, *shape), stored.beyond, dtype)
-        self._read_into(values, array, stored, i, first)
+        _finish(self._begin(values, stored, i, first))
         return values
 
-    def _read_into(self, values: np.ndarray, array: Any, stored: Stored, i: int, first: int) -> None:
-        """Rows from `first` on that the array has; the others keep their value."""
-        import tensorstore as ts
-
+    def _begin(self, values: np.ndarray, stored: Stored, i: int, first: int) -> list[Any]:
+        """Begins to read the rows from `first` on that the array has; the others keep their value."""
+        array, *_ = self._opened(stored, i)
         offset = self._first_row(stored, i) if self._store is None else 0
         start = max(first - offset, 0)
-        stop = min(first - offset + len(values), array.shape[0])
-        into = values[start + offset - first :]
-        pieces = [(at, min(at + PIECE, stop)) for at in range(start, stop, PIECE)]
-        written = [
-            ts.array(into[at - start : end - start], copy=False, write=True).write(array[at:end]) for at, end in pieces
-        ]
-        for one in written:
-            one.result()
+        stop = max(min(first - offset + len(values), array.shape[0]), start)
+        return begin_reading(array, values[start + offset - first : stop + offset - first], start)
 
     def _opened(self, stored: Stored, i: int) -> tuple[Any, tuple[int, ...], np.dtype]:
         """The array, and shape and dtype of a row. Opened once."""
@@ -302,29 +296,22 @@ class Shards:
     def _bases(self, own: _Bundle, i: int, start: int) -> Shaped[np.ndarray, "S T"]:
         """bfloat16."""
         values = np.zeros((self.window_length, sum(own.widths)), np.uint16)
-        column = 0
+        begun, column = [], 0
         for stored, width in zip(own.stored, own.widths, strict=True):
-            array, *_ = self._opened(stored, i)
-            self._read_into(values[:, column : column + width], array, stored, i, start)
+            # All blocks at once: as many cores as there are unpack them.
+            begun += self._begin(values[:, column : column + width], stored, i, start)
             column += width
+        _finish(begun)
         return values.view(ml_dtypes.bfloat16)
 
     def _sums(self, own: _Bundle, i: int, start: int) -> Float32[np.ndarray, "bins T"]:
-        """Sums over the head's bins: stored means, each weighed by the bases it shares with the bin."""
+        """Sums over the head's bins."""
         width, resolution = own.bundle.store_bin, own.bundle.resolutions[0]
-        bins, per = self.window_length // resolution, resolution // width
-        phase = start % width
-        sums = np.empty((bins, sum(own.widths)), np.float32)
+        sums = np.empty((self.window_length // resolution, sum(own.widths)), np.float32)
         column = 0
         for stored, tracks in zip(own.stored, own.widths, strict=True):
-            means = self._rows(stored, i, start, self.window_length).view(ml_dtypes.bfloat16).astype(np.float32)
-            into = sums[:, column : column + tracks]
-            means[: bins * per].reshape(bins, per, tracks).sum(axis=1, out=into)
-            into *= width
-            if phase:
-                # Each bin begins `phase` bases into one stored bin and takes as many of the one after its last.
-                edges = means[::per] * np.float32(phase)
-                into += edges[1:] - edges[:-1]
+            means = self._rows(stored, i, start, self.window_length).view(ml_dtypes.bfloat16)
+            binned_sums(means, start % width, width, resolution, sums[:, column : column + tracks])
             column += tracks
         return sums
 
@@ -358,10 +345,10 @@ class Shards:
     def _reversed(self, example: Example) -> Example:
         targets, masks = {}, {}
         for own in self._bundles:
-            target, mask = example.targets[own.bundle.head][::-1], example.masks[own.bundle.head][::-1]
+            target = _reordered(example.targets[own.bundle.head], own.order)[::-1]
+            mask = example.masks[own.bundle.head][::-1]
             if own.bundle.kind == "contact_maps":
                 target = target[:, ::-1]
-            target = target[..., own.order]
             if own.masked_by_track:
                 # What the other strand shows of a track without its partner was not measured.
                 mask = mask[:, own.order] & ~own.unpaired
@@ -373,9 +360,16 @@ class Shards:
         return Example(reverse_complement(example.sequence), targets, masks)
 
 
+_BINS = 512
+"""Bins that are summed at a time."""
 _PLACE = ("chrom", "start", "end")
 _SEQUENCE = Stored(SEQUENCE, 1, UNKNOWN)
 _MASKS = Stored(MASKS, 1, GAP)
+
+
+def _finish(begun: list[Any]) -> None:
+    for one in begun:
+        one.result()
 
 
 def strand_order(table: pd.DataFrame) -> Int[np.ndarray, " T"]:
@@ -385,39 +379,68 @@ def strand_order(table: pd.DataFrame) -> Int[np.ndarray, " T"]:
     return np.array([place.get((name, other[strand]), i) for (name, strand), i in place.items()])
 
 
+def binned_sums(
+    means: Float[np.ndarray, "rows T"], phase: int, width: int, resolution: int, sums: Float32[np.ndarray, "bins T"]
+) -> None:
+    """Fills `sums` over bins of `resolution` bp that begin `phase` bp into the first of rows of means over `width` bp:
+    each mean weighed by the bases it shares with the bin."""
+    bins, per = len(sums), resolution // width
+    for first in range(0, bins, _BINS):
+        # A few bins at a time stay in the processor's cache.
+        into = sums[first : first + _BINS]
+        rows = means[first * per : first * per + len(into) * per].astype(np.float32)
+        np.einsum("brt->bt", rows.reshape(len(into), per, -1), out=into)
+    sums *= width
+    if phase:
+        # Each bin begins `phase` bases into one row and takes as many of the one after its last.
+        edges = means[: bins * per + 1 : per].astype(np.float32) * phase
+        sums += np.diff(edges, axis=0)
+
+
 def averaged_map(
     band: Float32[np.ndarray, "rows offsets"], first: int, size: int, length: int
 ) -> Float32[np.ndarray, "bins bins"]:
     """Area-weighted means over 2,048-bp bins of `length` bp that begin `first` bp into a band of rows of `size` bp; NaN
     where any source bin is missing (paper section 1.7)."""
+    shared = _shared(first, size, length, len(band))
     square = _square(band)
     missing = np.isnan(square)
     square[missing] = 0
-    edges = first + PAIR_BIN * np.arange(length // PAIR_BIN + 1)
-    averages = _pooled(_pooled(square, edges, size).T, edges, size).T / PAIR_BIN**2
-    averages[_pooled(_pooled(missing, edges, size).T, edges, size).T > 0] = np.nan
-    return averages.astype(np.float32)
+    # The square is symmetric: rows first, then columns as rows.
+    averages = shared @ (shared @ square).T
+    averages /= PAIR_BIN**2
+    averages[shared @ (shared @ missing.astype(np.float32)).T > 0] = np.nan
+    return averages
+
+
+def _reordered(values: Shaped[np.ndarray, "*positions T"], order: Int[np.ndarray, " T"]) -> np.ndarray:
+    """The tracks in another order."""
+    if np.array_equal(order, np.arange(len(order))):
+        return values
+    return np.take(bits(values), order, axis=-1).view(values.dtype)
 
 
 def _moved_right(values: Shaped[np.ndarray, "S T"]) -> Shaped[np.ndarray, "S T"]:
-    moved = np.zeros_like(values)
-    moved[1:] = values[:-1]
+    moved = np.empty(values.shape, values.dtype)
+    moved[0] = 0
+    bits(moved)[1:] = bits(values)[:-1]
     return moved
 
 
-def _pooled(
-    values: Shaped[np.ndarray, "rows n"], edges: Int[np.ndarray, " cuts"], size: int
-) -> Float64[np.ndarray, "bins n"]:
-    """Sums between `edges` (bp from the first row) of rows of `size` bp, each weighed by the bases it shares."""
-    before = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0, dtype=np.float64)])
-    whole, part = np.divmod(edges, size)
-    return np.diff(before[whole] * size + values[np.minimum(whole, len(values) - 1)] * part[:, None], axis=0)
+def _shared(first: int, size: int, length: int, rows: int) -> scipy.sparse.csr_array:
+    """The bases that each 2,048-bp bin shares with each row of `size` bp, float32 [bins, rows]."""
+    starts = first + PAIR_BIN * np.arange(length // PAIR_BIN)[:, None]
+    touched = starts // size + np.arange(PAIR_BIN // size + 2)
+    bases = np.minimum(starts + PAIR_BIN, (touched + 1) * size) - np.maximum(starts, touched * size)
+    bins, columns = np.nonzero(bases > 0)
+    values = bases[bins, columns].astype(np.float32)
+    return scipy.sparse.csr_array((values, (bins, touched[bins, columns])), shape=(len(starts), rows))
 
 
-def _square(band: Float32[np.ndarray, "bins offsets"]) -> Float64[np.ndarray, "bins bins"]:
+def _square(band: Float32[np.ndarray, "bins offsets"]) -> Float32[np.ndarray, "bins bins"]:
     """The symmetric matrix of a band of its upper diagonals; NaN beyond the band."""
     bins, offsets = len(band), min(len(band), band.shape[1])
-    padded = np.full((bins, bins + offsets), np.nan)
+    padded = np.full((bins, bins + offsets), np.nan, np.float32)
     # Row i of the band starts on the diagonal: one further to the right than row i - 1.
     stride = padded.strides[1]
     diagonal = np.lib.stride_tricks.as_strided(padded, (bins, offsets), ((bins + offsets + 1) * stride, stride))

@@ -13,9 +13,10 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Int
 
-from megabase.artifacts import atomic_directory, digest, write_json
+from megabase.artifacts import atomic_directory, digest, remove_leftovers, write_json
 from megabase.errors import InputError
 from megabase.genome.config import Organism
+from megabase.genome.reference import Reference
 from megabase.genome.regions import Region
 from megabase.genome.sequence import UNKNOWN
 from megabase.store.config import ShardsConfig
@@ -48,10 +49,12 @@ def write_shards(
     report: Path,
     config: ShardsConfig,
     splicing: Path | None = None,
+    reference: Path | None = None,
 ) -> None:
     """Writes the shards of one organism and fold, a folder per split, and the leakage report.
 
-    `records`: those of the blocks; `splicing`: that of the splicing tables, where the store has them. Fold `all` trains
+    `records`: those of the blocks; `splicing`: that of the splicing tables, where the store has them; `reference`: the
+    folder that has the places of windows, where the config names such. Fold `all` trains
     on everything: its other splits are no measure of anything, and the shards say so (`held_out`).
     `layout: view` points into the store; `copy` writes what is stored of every window, with room for the shift, and
     the tables, so that the folder stands alone.
@@ -75,7 +78,13 @@ def write_shards(
 
     held_out = fold != "all"
     windows, leakage, split_hash = split_windows(
-        settings.fold(fold), framed["sizes"], config, unknown, where, held_out=held_out
+        settings.fold(fold),
+        framed["sizes"],
+        config,
+        unknown,
+        where,
+        held_out=held_out,
+        intervals=None if reference is None else Reference.open(reference).intervals(),
     )
     described = {
         "organism": organism,
@@ -91,6 +100,7 @@ def write_shards(
         "blocks": [{name: block[name] for name in ("bundle", "block", "tracks", "codec")} for block in blocks],
         "splicing": None if spliced is None else {name: spliced[name] for name in ("conditions", "bundles")},
     }
+    remove_leftovers(*out.values(), report)
     for split in SPLITS:
         own = described | {"split": split, "layout": "view", "store": os.path.relpath(store, out[split])}
         own["windows"] = windows[split].to_dict("list")

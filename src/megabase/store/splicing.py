@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float32, Int, Int32
+
+from megabase.artifacts import Location
+from megabase.store.layout import read_table
 
 KINDS = 4
 """Rows of a table of positions: donor +, acceptor +, donor -, acceptor - (architecture reference 6.6)."""
@@ -54,7 +56,7 @@ class _Chromosome:
 class Splicing:
     """The splicing tables in a folder: `sites`, `usage` and `junctions.parquet`, read when first needed."""
 
-    def __init__(self, folder: Path, conditions: int) -> None:
+    def __init__(self, folder: Location, conditions: int) -> None:
         self._folder, self.conditions = folder, conditions
 
     def window(self, chrom: str, start: int, length: int, sites: int, *, turned: bool = False) -> SpliceWindow:
@@ -113,9 +115,7 @@ class Splicing:
 
     @cached_property
     def _chromosomes(self) -> dict[str, _Chromosome]:
-        sites, usage, junctions = (
-            pd.read_parquet(self._folder / f"{name}.parquet") for name in ("sites", "usage", "junctions")
-        )
+        sites, usage, junctions = (read_table(self._folder, name) for name in ("sites", "usage", "junctions"))
         sites = sites.assign(minus=sites["strand"] == "-").sort_values(["chrom", "position"])
         sites["kind"] = 2 * sites["minus"] + (sites["kind"] == "acceptor")
         usage = usage.merge(sites[["site_id", "chrom", "position", "minus"]], on="site_id")

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float64
 
-from megabase.artifacts import atomic_directory, digest, provenance, write_json
+from megabase.artifacts import atomic_directory, digest, provenance, remove_leftovers, write_json
 from megabase.artifacts.tables import table_content
 from megabase.errors import InputError
 from megabase.portals.sources import METADATA, identifier
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 CLASSES = (("donor", "+"), ("acceptor", "+"), ("donor", "-"), ("acceptor", "-"))
 """The classes of sites in their order; a fifth, none, has no rows (architecture reference 6.6)."""
+_OF_TABLES = ("recount3", "GTEx")
+"""Sources of usage whose junctions are filtered already, over their own samples."""
 _ROWS = 1 << 16
 """Rows of a group: tables are sorted by place, so that a chromosome is found without reading the rest."""
 
@@ -38,6 +40,7 @@ def write_splicing(records: Sequence[Path], signal: Path, store: Path, record: P
     Raises InputError for a condition whose tables are not those of its record, or that keeps no junction.
     """
     record.unlink(missing_ok=True)
+    remove_leftovers(store / SPLICING, record)
     given = [track for path in records for track in json.loads(path.read_text())["tracks"]]
     given.sort(key=lambda track: int(track["index"]))
     kept = _kept(given, signal)
@@ -78,11 +81,11 @@ def write_splicing(records: Sequence[Path], signal: Path, store: Path, record: P
 def _kept(tracks: Sequence[dict[str, Any]], signal: Path) -> list[pd.DataFrame]:
     """Per condition, `PLACE` and `count` of the junctions that pass its filter."""
     found = [_read(track, signal, "junctions") for track in tracks]
-    tables = [table[PLACE] for table, track in zip(found, tracks, strict=True) if track["ssu_source"] == "recount3"]
+    tables = [table[PLACE] for table, track in zip(found, tracks, strict=True) if track["ssu_source"] in _OF_TABLES]
     known = pd.MultiIndex.from_frame(pd.concat(tables).drop_duplicates()) if tables else None
     kept = []
     for table, track in zip(found, tracks, strict=True):
-        if track["ssu_source"] != "recount3":
+        if track["ssu_source"] not in _OF_TABLES:
             config = track["parameters"]["config"]
             reads = table[[name for name in map(str, table) if name.startswith("reads_")]].to_numpy(np.float64)
             if known is not None and config["within_tables"]:

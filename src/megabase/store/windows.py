@@ -26,6 +26,7 @@ def split_windows(
     where: object,
     *,
     held_out: bool = True,
+    intervals: pd.DataFrame | None = None,
 ) -> tuple[dict[str, pd.DataFrame], dict[str, Any], str]:
     """Windows by split (chrom, start, end), the leakage report, and the hash that names the split.
 
@@ -36,14 +37,20 @@ def split_windows(
     measures them (share of a region). Without `held_out` everything is trained on: regions of the splits may overlap
     and no window is dropped for it.
 
+    With `intervals` (chrom, start, end, section) the fold names sections, and every one of their rows gives one window
+    around its middle, in any split (paper section 2): these overlap each other, and may reach beyond a chromosome.
+
     The report has `held_out` and, by split, the windows `kept`, `dropped_unknown` and `dropped_overlap`, and
     `overlap_bp_with_train`: the bases of kept windows that training windows reach.
     Raises InputError where regions of two splits overlap, and for a split without windows.
     """
-    regions = {
-        split: [parse_region(text, sizes, f"{where}.{split}") for text in getattr(fold, split)] for split in SPLITS
-    }
-    if held_out:
+    if intervals is None:
+        regions = {
+            split: [parse_region(text, sizes, f"{where}.{split}") for text in getattr(fold, split)] for split in SPLITS
+        }
+    else:
+        regions = {split: _centred(intervals, getattr(fold, split), config.window, where) for split in SPLITS}
+    if held_out and intervals is None:
         _check_apart(regions, where)
     windows: dict[str, list[Region]] = {}
     report: dict[str, Any] = {}
@@ -86,6 +93,18 @@ def _tile(region: Region, window: int, stride: int, *, flush: bool) -> list[Regi
     if flush and starts[-1] != region.end - window:
         starts.append(region.end - window)
     return [Region(region.chrom, start, start + window) for start in starts]
+
+
+def _centred(intervals: pd.DataFrame, sections: Iterable[str], window: int, where: object) -> list[Region]:
+    """A window around the middle of every row of these sections, in the rows' order."""
+    wanted = set(sections)
+    if absent := sorted(wanted - set(intervals["section"])):
+        remedy = f"choose from {', '.join(sorted(set(intervals['section'])))}"
+        raise InputError(f"no intervals of section {', '.join(absent)}", where=where, remedy=remedy)
+    rows = intervals[intervals["section"].isin(list(wanted))]
+    starts = (rows["start"] + rows["end"]) // 2 - window // 2
+    places = zip(rows["chrom"], starts, strict=True)
+    return [Region(str(chrom), int(start), int(start) + window) for chrom, start in places]
 
 
 def _reach(windows: Iterable[Region], margin: int) -> dict[str, Int[np.ndarray, "spans 2"]]:
