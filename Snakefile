@@ -43,15 +43,17 @@ rule all:
 
 
 rule manifest:
-    """Every source file with its size and checksum, and every track."""
+    """Every source file with its size and checksum, every track, and how they compare with the release."""
     input:
         collect("<dataset>/manifest/{organism}.tracks.tsv", organism=settings.organisms),
+        compared_tracks(),
 
 
 rule signal:
-    """Every track, normalised."""
+    """Every track, normalised and checked."""
     input:
-        block_files("<dataset>/signal/{organism}/{bundle}.{block}.json"),
+        part_files("<dataset>/signal/{organism}/{bundle}.{part}.json"),
+        collect("<dataset>/quality/{organism}.tsv", organism=settings.organisms),
 
 
 rule store:

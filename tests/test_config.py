@@ -2,19 +2,52 @@
 
 from __future__ import annotations
 
+import collections
+import csv
 import dataclasses
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from megabase.config import Config, load
 from megabase.errors import InputError
 from megabase.model.config import NetworkConfig
 from megabase.training.config import DISTILLATION
 
-OVERLAYS = [["demo"], ["demo", "demo_long"], ["region"]]
+OVERLAYS = [["demo"], ["demo", "demo_long"], ["region"], ["paper"]]
+RELEASED = {
+    "human": {
+        "ATAC": 167,
+        "CAGE": 546,
+        "DNASE": 305,
+        "RNA_SEQ": 667,
+        "PROCAP": 12,
+        "CHIP_HISTONE": 1116,
+        "CHIP_TF": 1617,
+        "CONTACT_MAPS": 28,
+        "SPLICE_SITES": 4,
+        "SPLICE_SITE_USAGE": 734,
+        "SPLICE_JUNCTIONS": 367,
+    },
+    "mouse": {
+        "ATAC": 18,
+        "CAGE": 188,
+        "DNASE": 67,
+        "RNA_SEQ": 173,
+        "CHIP_HISTONE": 183,
+        "CHIP_TF": 127,
+        "CONTACT_MAPS": 8,
+        "SPLICE_SITES": 4,
+        "SPLICE_SITE_USAGE": 180,
+        "SPLICE_JUNCTIONS": 90,
+    },
+}
+"""Tracks of the release without padding (paper section 1.1)."""
 
 
 @pytest.fixture
@@ -40,7 +73,7 @@ def test_every_config_is_valid(repo_root: Path, names: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("training: {stepz: 5}", "own.yaml: training.stepz: unknown key `stepz`; allowed here: batch"),
+        ("training: {stepz: 5}", "own.yaml: training.stepz: unknown key `stepz`; allowed here: "),
         ("evaluations: {}", "own.yaml: evaluations: unknown key `evaluations`; allowed here: data"),
         ("training: {steps: 0}", "own.yaml: training.steps: 0 is not allowed: input should be greater than"),
         ("store: {codec: lzma}", "own.yaml: store.codec: 'lzma' is not allowed: input should be 'zstd-1'"),
@@ -67,6 +100,7 @@ def test_every_config_is_valid(repo_root: Path, names: list[str]) -> None:
         ("models: {student: {teachers: nobody}}", "own.yaml: models.student.teachers: `nobody` cannot teach `student`"),
         ("models: {student: {organisms: [human]}}", "models.student.teachers: `teacher` cannot teach `student`"),
         ("models: {fold_0: {teachers: student}}", "own.yaml: models.fold_0.teachers: `student` cannot teach `fold_0`"),
+        ("part_tracks: 24", "own.yaml: part_tracks: parts of 24 tracks do not fill a block of 64"),
         ("run: 'a b'", "own.yaml: run: 'a b' is not allowed"),
         ("- a list", "own.yaml: not a mapping"),
         ("a: [", "own.yaml line 1: not YAML"),
@@ -118,6 +152,64 @@ def test_only_models_with_held_out_windows_are_evaluated_on_them(layers: list[Pa
     config = load(layers)
     assert config.evaluated == ["fold_0", "fold_1", "fold_2", "fold_3"]
     assert config.scoring_models == ["student", "teacher_0", "teacher_1"]
+
+
+def test_the_paper_config_is_the_papers(repo_root: Path, shared: Path) -> None:
+    config = load(repo_root / f"config/{name}.yaml" for name in ("default", "paper"))
+    assert {name: organism.bundles for name, organism in config.organisms.items()} == RELEASED
+    assert [organism.tracks for organism in config.organisms.values()] == [5930, 1128]
+    for name, counts in RELEASED.items():
+        with open(shared / f"reference/tracks/{name}.tsv", newline="") as file:
+            listed = csv.DictReader(file, delimiter="\t")
+            rows = [row for row in listed if not row["name"].lower().startswith("padding")]
+        assert collections.Counter(row["output_type"] for row in rows) == counts
+        pinned = [one for query in config.queries[name] if query.portal == "fdn" for one in query.accessions]
+        assert [f"4dn:{one}" for one in pinned] == [r["name"] for r in rows if r["output_type"] == "CONTACT_MAPS"]
+        asked = {query.bundle for query in config.queries[name]}
+        assert asked == {bundle for bundle in counts if bundle not in ("SPLICE_SITES", "SPLICE_SITE_USAGE")}
+    assert config.model == NetworkConfig.paper() and config.model.dtype == "bfloat16"
+    assert (config.shards.window, config.shards.max_shift) == (1_048_576, 1024)
+    assert len(config.teachers("student")) == 64
+    assert len({config.recipe(teacher).seed for teacher in config.teachers("student")}) == 64
+    pretrained, student = config.recipe("fold_0"), config.recipe("student")
+    assert (pretrained.steps, pretrained.batch, pretrained.learning_rate) == (15_000, 64, 0.004)
+    assert (pretrained.warmup, pretrained.constant, pretrained.weight_decay) == (5_000, 0, 0.4)
+    assert (pretrained.dropout, pretrained.gene_weight, pretrained.clip_norm) == (0.3, 0.1, None)
+    assert (student.steps, student.batch, student.learning_rate) == (250_000, 64, 0.002)
+    assert (student.warmup, student.constant, student.weight_decay, student.dropout) == (5_000, 120_000, 0.04, 0.1)
+    assert (student.mutation_rate, student.structural_variants) == (0.04, 1.0)
+    human = config.organisms["human"].divisions
+    assert [(fold.valid, fold.test) for fold in human] == [
+        (["fold0"], ["fold1"]),
+        (["fold3"], ["fold4"]),
+        (["fold2"], ["fold5"]),
+        (["fold6"], ["fold7"]),
+    ]
+
+
+def test_no_demo_value_survives_in_the_paper_config(repo_root: Path) -> None:
+    """Neither by inheritance nor by copy: what both say at one place is true of any dataset, and listed here."""
+    paper, demo = (
+        dict(leaves(dataclasses.asdict(load(repo_root / f"config/{one}.yaml" for one in ("default", name)))))
+        for name in ("paper", "demo")
+    )
+    given = dict(leaves(yaml.safe_load((repo_root / "config/demo.yaml").read_text())))
+    same = {place for place, value in given.items() if place in paper and paper[place] == demo[place] == value}
+    neutral = r"organisms\.\w+\.(index|bundles\.SPLICE_SITES|chromosomes\.\d+)|queries\.\w+\.\d+\.(portal|bundle)"
+    neutral += r"|signal\.bam_index|store\.block_tracks|shards\.max_shift|models\.\w+\.(fold|teachers|organisms\.\d+)"
+    assert [place for place in sorted(same) if not re.fullmatch(neutral, place)] == []
+    assert not [place for place, value in paper.items() if "demo" in str(value).lower() and "{" not in str(value)]
+    assert all(paper[place] is None for place in ("world", "organisms.human.truth", "organisms.human.variants"))
+
+
+def leaves(value: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Every plain value with its dotted place."""
+    if isinstance(value, dict | list):
+        named = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, inner in named:
+            yield from leaves(inner, f"{path}.{key}".lstrip("."))
+    else:
+        yield path, value
 
 
 def test_the_model_presets_share_their_ratios() -> None:

@@ -11,7 +11,7 @@ import functools
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import pydantic
 import yaml
@@ -20,7 +20,7 @@ from pydantic import Field
 from megabase.bundles import BUNDLES
 from megabase.errors import InputError
 from megabase.evaluation.config import EvaluationConfig, ReportConfig
-from megabase.genome.config import Organism
+from megabase.genome.config import Organism, ReferenceKey
 from megabase.model.config import NetworkConfig
 from megabase.portals.config import PortalsConfig, Query
 from megabase.scoring.config import ScoringConfig
@@ -52,6 +52,8 @@ class Config:
     """The genomes, by name."""
     queries: dict[Name, list[Query]] = Field(default_factory=dict)
     """What the portals are asked for each organism that has no source table."""
+    part_tracks: Annotated[int, Field(ge=2, multiple_of=2)] | None = None
+    """Tracks that one job fetches and builds: neighbours in one block, whose size this divides; none: the block."""
     portals: PortalsConfig = Field(default_factory=PortalsConfig)
     """Where the portals are and how politely they are asked."""
     world: WorldConfig | None = None
@@ -97,8 +99,8 @@ class Config:
 
     def teachers(self, model: str) -> list[str]:
         """The frozen models that a student learns from; none for a model that learns from data."""
-        named = self.trained[model].teachers
-        return self.copies(named) if named else []
+        own = self.trained[model]
+        return self.copies(own.teachers)[: own.teacher_count] if own.teachers else []
 
     @property
     def evaluated(self) -> list[str]:
@@ -116,17 +118,34 @@ class Config:
         distillation, and that model's own keys."""
         shared = pydantic.TypeAdapter(TrainingConfig).dump_python(self.training)
         taught = DISTILLATION if self.trained[model].teachers else {}
-        return TrainingConfig(**(shared | taught | self.trained[model].training))
+        return TrainingConfig(**_merge(shared | taught, self.trained[model].training))
 
     def blocks(self, organism: str, *, junctions: bool = False) -> list[tuple[str, int]]:
         """Every (bundle, block) of an organism, in order of the config: of signal and contact maps, or of junctions,
         which sites and usage follow from."""
-        size = self.store.block_tracks
+        return self._pieces(organism, self.store.block_tracks, junctions)
+
+    def parts(self, organism: str, *, junctions: bool = False) -> list[tuple[str, int]]:
+        """Every (bundle, part) of an organism, likewise: a part is what one job fetches and builds."""
+        return self._pieces(organism, self.part_size, junctions)
+
+    def parts_of(self, organism: str, bundle: str, block: int) -> list[int]:
+        """The parts that one block is put together from."""
+        each = self.store.block_tracks // self.part_size
+        last = -(-self.organisms[organism].bundles[bundle] // self.part_size)  # type: ignore[index]
+        return list(range(block * each, min((block + 1) * each, last)))
+
+    @property
+    def part_size(self) -> int:
+        """Tracks of a part."""
+        return self.part_tracks or self.store.block_tracks
+
+    def _pieces(self, organism: str, size: int, junctions: bool) -> list[tuple[str, int]]:
         return [
-            (bundle, block)
+            (bundle, piece)
             for bundle, tracks in self.organisms[organism].bundles.items()
             if (bundle == "SPLICE_JUNCTIONS" if junctions else BUNDLES[bundle].kind != "splicing")
-            for block in range(-(-tracks // size))
+            for piece in range(-(-tracks // size))
         ]
 
 
@@ -146,7 +165,7 @@ def parse(merged: Mapping[str, Any], files: Iterable[str | Path] = ()) -> Config
     """The config of an already merged mapping; `files` are its layers, searched to say where a bad key stands."""
     layers = [Path(file) for file in files]
     try:
-        config = pydantic.TypeAdapter(Config).validate_python(_with_source_root(merged))
+        config = pydantic.TypeAdapter(Config).validate_python(_with_source_root(_with_likenesses(merged)))
     except pydantic.ValidationError as error:
         raise _explained(error, layers) from None
     _check_references(config, layers)
@@ -176,6 +195,20 @@ def _merge(under: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def _with_likenesses(merged: Mapping[str, Any]) -> dict[str, Any]:
+    """Models with the keys of the one that they are like, where they say nothing themselves."""
+    models = merged.get("models")
+    if not isinstance(models, Mapping):
+        return dict(merged)
+    made = {
+        name: _merge(dict(models[model["like"]]), model)
+        if isinstance(model, Mapping) and isinstance(models.get(model.get("like")), Mapping)
+        else model
+        for name, model in models.items()
+    }
+    return {**merged, "models": made}
+
+
 def _with_source_root(merged: Mapping[str, Any]) -> dict[str, Any]:
     """Organisms with the shared root filled in, so that every path is ready to open."""
     root = str(merged.get("source_root", "."))
@@ -187,7 +220,7 @@ def _with_source_root(merged: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(organism, Mapping):
             organism = dict(organism)
             base = organism["source_root"] = os.path.join(root, str(organism.get("source_root", ".")))
-            for key in ("fasta", "annotation", "polya", "excluded", "truth", "variants"):
+            for key in (*get_args(ReferenceKey), "truth", "variants"):
                 if isinstance(organism.get(key), str) and ":" not in organism[key]:
                     organism[key] = os.path.normpath(os.path.join(base, organism[key]))
         rooted[name] = organism
@@ -247,6 +280,12 @@ def _has(content: Any, path: list[str]) -> bool:
 
 def _check_references(config: Config, layers: list[Path]) -> None:
     """What one section says about another must be true."""
+    if config.store.block_tracks % config.part_size:
+        raise InputError(
+            f"parts of {config.part_size} tracks do not fill a block of {config.store.block_tracks}",
+            where=_place(["part_tracks"], layers),
+            remedy="set it to a divisor of store.block_tracks",
+        )
     indices = sorted(organism.index for organism in config.organisms.values())
     if indices != list(range(len(indices))):
         where = _place(["organisms"], layers)
@@ -280,6 +319,18 @@ def _check_references(config: Config, layers: list[Path]) -> None:
                 where=_place(["models", name, "teachers"], layers),
                 remedy="name another entry of `models`, of the same organisms, that learns from data",
             )
+        if model.like and model.like not in config.models:
+            raise InputError(
+                f"no model `{model.like}`",
+                where=_place(["models", name, "like"], layers),
+                remedy=f"choose from {', '.join(config.models)}",
+            )
+        if model.start in config.models and not _begins(config, model):
+            raise InputError(
+                f"`{name}` cannot begin with `{model.start}`",
+                where=_place(["models", name, "start"], layers),
+                remedy="name an entry of `models` of the same fold, with one copy and no start of its own",
+            )
         try:
             config.recipe(config.copies(name)[0])
         except (pydantic.ValidationError, TypeError) as error:
@@ -298,3 +349,9 @@ def _teaches(config: Config, student: TrainedModel) -> bool:
     """Whether the entry that a student names has its organisms and learns from data."""
     teacher = config.models.get(student.teachers or "")
     return teacher is not None and teacher.teachers is None and set(teacher.organisms) == set(student.organisms)
+
+
+def _begins(config: Config, model: TrainedModel) -> bool:
+    """Whether the entry that a model starts from held out what this one holds out, and does not start from it."""
+    origin = config.models[model.start or ""]
+    return origin.fold == model.fold and origin.copies == 1 and origin.start is None and origin is not model

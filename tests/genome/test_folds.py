@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pydantic
 import pytest
 
@@ -77,3 +78,24 @@ def test_other_tables_of_sites_are_refused(tmp_path: Path, text: str, says: str)
     (tmp_path / "polya.tsv").write_text(text)
     with pytest.raises(InputError, match=says):
         read_polya(tmp_path / "polya.tsv", {"chr1": 50}, {})
+
+
+def test_borzois_table_of_sites_is_read_by_its_own_columns(tmp_path: Path) -> None:
+    """Genes stand there by name; sites elsewhere than at their ends or in introns are left out."""
+    header = "pas_id\tgene\tchrom\tposition_hg38\tstrand\tsite_num\tnum_sites\tsite_type\tpas_type\ttotal_count\n"
+    rows = [
+        "a.1\tABC\tchr1\t30\t+\t1\t2\t3' most exon\tAATAAA\t9\n",
+        "a.2\tABC\tchr1\t20\t+\t2\t2\tIntron\tAATAAA\t9\n",
+        "a.3\tABC\tchr1\t25\t+\t2\t2\tInternal exon\tAATAAA\t9\n",
+        "b.1\tNONE\tchr1\t26\t+\t1\t1\tIntron\tAATAAA\t9\n",
+    ]
+    (tmp_path / "polya.csv").write_text(header + "".join(rows))
+    genes = pd.DataFrame({"gene_name": ["ABC"], "gene_id": ["ENSG1.2"]})
+    sites = read_polya(tmp_path / "polya.csv", {"chr1": 50}, {}, genes)
+    assert sites.to_numpy().tolist() == [["chr1", 20, "+", "ENSG1.2", "a.2"], ["chr1", 30, "+", "ENSG1.2", "a.1"]]
+
+
+def test_intervals_stand_for_sections() -> None:
+    own = organism(sections=[], intervals="sequences.bed.gz")
+    assert (own.fold(1).valid, own.fold(1).test) == (["fold3"], ["fold4"])
+    assert own.fold("all").train == ["fold2", "fold3", "fold4", "fold5", "fold6", "fold7", "fold0", "fold1"]

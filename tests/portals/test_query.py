@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gzip
-import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+from recorded_answers import EXPERIMENTS, FILES, POLYA, encode_file, search
 from site_with_faults import Site
 
 from megabase.artifacts import file_sha256
@@ -16,78 +16,9 @@ from megabase.genome.config import Organism
 from megabase.portals.config import PortalsConfig, Query
 from megabase.portals.fantom5 import Ontology
 from megabase.portals.http import Web
-from megabase.portals.manifest import pin_block, read_table
+from megabase.portals.manifest import pin_part, read_table
 from megabase.portals.query import write_sources
 from megabase.portals.sources import SourceFile, read_sources, tracks_of
-
-NAMES = {"EFO:0002067": "K562", "EFO:0001187": "HepG2", "UBERON:0002107": "liver"}
-
-
-def encode_file(accession: str, experiment: str, curie: str, assay: str, output: str, **more: Any) -> dict[str, Any]:
-    ending = "bam" if output == "alignments" else "bigWig"
-    return {
-        "accession": accession,
-        "dataset": f"/experiments/{experiment}/",
-        "href": f"/files/{accession}/@@download/{accession}.{ending}",
-        "md5sum": f"{int(accession[-3:], 36):032x}",
-        "file_size": 100,
-        "file_format": ending,
-        "output_type": output,
-        "assembly": "made1",
-        "status": "released",
-        "biological_replicates": [1],
-        "technical_replicates": ["1_1"],
-        "mapped_read_length": 76,
-        "date_created": "2021-01-01",
-        "assay_title": assay,
-        "biosample_ontology": {"term_id": curie, "term_name": NAMES[curie]},
-    } | more
-
-
-PLUS, MINUS = "plus strand signal of unique reads", "minus strand signal of unique reads"
-POLYA = "polyA plus RNA-seq"
-FILES = [
-    encode_file("ENCFF00001", "ENCSR1", "EFO:0002067", POLYA, PLUS),
-    encode_file("ENCFF00002", "ENCSR1", "EFO:0002067", POLYA, MINUS),
-    encode_file("ENCFF00003", "ENCSR2", "EFO:0001187", POLYA, PLUS),
-    encode_file("ENCFF00004", "ENCSR2", "EFO:0001187", POLYA, MINUS),
-    encode_file("ENCFF00005", "ENCSR3", "EFO:0001187", POLYA, PLUS),  # with a warning: ENCSR2 is preferred
-    encode_file("ENCFF00006", "ENCSR3", "EFO:0001187", POLYA, MINUS),
-    encode_file("ENCFF00007", "ENCSR4", "EFO:0001187", POLYA, PLUS),  # one strand only
-    encode_file("ENCFF00008", "ENCSR5", "EFO:0002067", "TF ChIP-seq", "fold change over control", target="CTCF"),
-    encode_file(
-        "ENCFF00009", "ENCSR6", "EFO:0002067", "TF ChIP-seq", "fold change over control", target={"label": "GATA1"}
-    ),
-    encode_file("ENCFF00010", "ENCSR7", "EFO:0002067", "DNase-seq", "alignments"),
-    encode_file("ENCFF00011", "ENCSR7", "EFO:0002067", "DNase-seq", "alignments", technical_replicates=["2_1"]),
-    encode_file("ENCFF00012", "ENCSR8", "EFO:0002067", "DNase-seq", "alignments", status="revoked"),
-]
-EXPERIMENTS = [
-    {"accession": f"ENCSR{number}", "status": "released", "simple_biosample_summary": ""} for number in range(1, 9)
-]
-EXPERIMENTS[2]["audit"] = {"WARNING": [{"category": "x"}]}  # type: ignore[assignment]
-
-
-def search(files: list[dict[str, Any]] = FILES) -> Any:
-    """A search that filters by what is asked, and answers in another order each time."""
-
-    def page(query: list[tuple[str, str]]) -> tuple[int, Any]:
-        asked: dict[str, list[str]] = {}
-        for key, value in query:
-            asked.setdefault(key, []).append(value)
-        assert asked["format"] == ["json"] and asked["limit"] == ["all"]
-        keys = ("assay_title", "output_type", "file_format", "assembly", "accession", "status")
-        items = files if asked["type"] == ["File"] else EXPERIMENTS
-        hits = [
-            item
-            for item in items
-            if all(item.get(key, value) in asked[key] for key in keys for value in asked.get(key, [])[:1])
-        ]
-        random.shuffle(hits)
-        return (200 if hits else 404), {"@graph": hits, "total": len(hits)}
-
-    return page
-
 
 ORGANISM = Organism(
     index=0,
@@ -195,21 +126,21 @@ def test_slices_hold_what_a_job_needs_and_no_time(site: Site, web: Web, tmp_path
     site.pages["/search/"] = search()
     asked(site, web, tmp_path, RNA)
     table, raw, out = tmp_path / "manifest" / "human.sources.tsv", tmp_path / "raw", tmp_path / "slice.tsv"
-    pin_block(ORGANISM, "RNA_SEQ", 0, 64, out, table, raw)
+    pin_part(ORGANISM, "RNA_SEQ", 0, 64, out, table, raw)
     row = read_table(out)[0]
     assert row["path"] == str(raw / "ENCFF00003.bigWig") and row["pair_path"] == str(raw / "ENCFF00004.bigWig")
     assert (row["pair_url"], row["pair_md5"]) == ("files/ENCFF00004/@@download/ENCFF00004.bigWig", f"{4:032x}")
     assert "retrieved" not in row and "query" not in row
     before = file_sha256(out)
     table.write_text(table.read_text().replace("\t20", "\t19"))
-    pin_block(ORGANISM, "RNA_SEQ", 0, 64, out, table, raw)
+    pin_part(ORGANISM, "RNA_SEQ", 0, 64, out, table, raw)
     assert file_sha256(out) == before
     table.write_text("\n".join(line for line in table.read_text().splitlines() if "\t-\t" not in line))
     few = Organism(
         **{name: getattr(ORGANISM, name) for name in ORGANISM.__dataclass_fields__} | {"bundles": {"RNA_SEQ": 2}}
     )
     with pytest.raises(InputError, match=r"no row of encode for ENCFF00004\.bigWig"):
-        pin_block(few, "RNA_SEQ", 0, 64, out, table, raw)
+        pin_part(few, "RNA_SEQ", 0, 64, out, table, raw)
 
 
 def fdn_file(accession: str, size: int, **more: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from megabase.errors import InputError
 from megabase.genome.config import Organism
 from megabase.portals import fetch, sources
 from megabase.portals.fetch import checksum, verified_file
-from megabase.portals.manifest import assemble_manifest, pin_block, read_table
+from megabase.portals.manifest import assemble_manifest, pin_part, read_table
 from megabase.portals.naming import GTEX_ASSAY, track_name
 from megabase.portals.sources import block_files, block_tracks, read_sources, tracks_of
 
@@ -205,11 +205,11 @@ def test_a_slice_pins_every_file_and_keeps_its_time(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / f"{name}.bw").write_text(name)
     out = tmp_path / "slice.tsv"
-    pin_block(organism(tmp_path), "RNA_SEQ", 0, 64, out)
+    pin_part(organism(tmp_path), "RNA_SEQ", 0, 64, out)
     first = read_table(out)[0]
     assert (first["sha256"], first["pair_sha256"]) == tuple(file_sha256(tmp_path / f"{name}.bw") for name in "ab")
     before = out.stat().st_mtime_ns
-    pin_block(organism(tmp_path), "RNA_SEQ", 0, 64, out)
+    pin_part(organism(tmp_path), "RNA_SEQ", 0, 64, out)
     assert out.stat().st_mtime_ns == before
     assemble_manifest([out], tmp_path / "files.tsv", tmp_path / "tracks.tsv")
     with open(tmp_path / "tracks.tsv") as file:
@@ -229,7 +229,7 @@ def test_files_that_cannot_be_pinned(tmp_path: Path, rows: list[list[str]], says
     for name in "ab":
         (tmp_path / f"{name}.bw").write_text(name)
     with pytest.raises(InputError, match=says):
-        pin_block(organism(tmp_path), "RNA_SEQ", 0, 64, tmp_path / "slice.tsv")
+        pin_part(organism(tmp_path), "RNA_SEQ", 0, 64, tmp_path / "slice.tsv")
     assert not (tmp_path / "slice.tsv").exists()
 
 
@@ -237,10 +237,10 @@ def test_a_missing_root_and_a_checksum_in_capitals(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / f"{name}.bw").write_text(name)
     table(tmp_path, changed(0, "sha256", file_sha256(tmp_path / "a.bw").upper()))
-    pin_block(organism(tmp_path), "RNA_SEQ", 0, 64, tmp_path / "slice.tsv")
+    pin_part(organism(tmp_path), "RNA_SEQ", 0, 64, tmp_path / "slice.tsv")
     moved = Organism(**vars_of(organism(tmp_path)) | {"source_root": str(tmp_path / "gone")})
     with pytest.raises(InputError, match=r"row 3: no folder .*gone; correct source_root"):
-        pin_block(moved, "RNA_SEQ", 0, 64, tmp_path / "other.tsv")
+        pin_part(moved, "RNA_SEQ", 0, 64, tmp_path / "other.tsv")
 
 
 def vars_of(given: Organism) -> dict:

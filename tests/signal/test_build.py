@@ -19,7 +19,7 @@ from megabase.artifacts import write_json
 from megabase.errors import InputError
 from megabase.genome.config import Organism
 from megabase.genome.reference import build_reference
-from megabase.portals.manifest import pin_block
+from megabase.portals.manifest import pin_part
 from megabase.signal.build import build_block
 from megabase.signal.config import SignalConfig
 
@@ -39,7 +39,7 @@ def made(folder: Path, rows: list[list[str]], **given: object) -> Organism:
 
 
 def built(folder: Path, organism: Organism, bundle: str, config: SignalConfig | None = None) -> dict[str, dict]:
-    pin_block(organism, bundle, 0, 64, folder / "slice.tsv")
+    pin_part(organism, bundle, 0, 64, folder / "slice.tsv")
     record = folder / f"{bundle}.0000.json"
     build_block(folder / "slice.tsv", folder / "reference", folder / bundle, record, config or SignalConfig(), organism)
     return {track["track_id"]: track for track in json.loads(record.read_text())["tracks"]}
@@ -111,7 +111,7 @@ def test_unchanged_tracks_are_left_alone_and_broken_ones_are_not(tmp_path: Path)
 def test_a_source_that_changed_after_pinning_is_refused(tmp_path: Path) -> None:
     write_bigwig(tmp_path / "a.bw")
     organism = made(tmp_path, [row("CAGE", "a", ".", "a.bw", "coverage")])
-    pin_block(organism, "CAGE", 0, 64, tmp_path / "slice.tsv")
+    pin_part(organism, "CAGE", 0, 64, tmp_path / "slice.tsv")
     write_bigwig(tmp_path / "a.bw", values=(7.0, 2.5))
     with pytest.raises(InputError, match=r"checksum mismatch: .*a\.bw"):
         build_block(
@@ -244,7 +244,7 @@ def test_files_are_opened_one_after_another_and_each_once(tmp_path: Path) -> Non
         write_bigwig(tmp_path / f"{number}.bw", values=(1.0, float(number)))
     rows = [row("RNA_SEQ", "Liver GTEx RNA-seq", ".", f"{number}.bw", "coverage") for number in range(3)]
     organism = made(tmp_path, rows)
-    pin_block(organism, "RNA_SEQ", 0, 64, tmp_path / "slice.tsv")
+    pin_part(organism, "RNA_SEQ", 0, 64, tmp_path / "slice.tsv")
     away = tmp_path / "portal"
     away.mkdir()
     for number in range(3):

@@ -5,6 +5,7 @@ import sys
 
 from megabase.config import parse as parse_config
 from megabase.errors import InputError
+from megabase.genome.config import GENOMES, REFERENCE_FILES
 from megabase.portals import sources
 
 
@@ -21,6 +22,7 @@ DATASET = f"{settings.data}/{settings.dataset}"
 RESULTS = f"{settings.results}/{settings.run}"
 STUDENTS = [name for name, model in settings.trained.items() if model.teachers]
 TEACHERS = sorted({teacher for student in STUDENTS for teacher in settings.teachers(student)})
+FINETUNED = [name for name, model in settings.trained.items() if model.start and name not in STUDENTS + TEACHERS]
 # Scored where the effects of variants are known: organisms of simulated worlds.
 SCORED = [name for name, organism in settings.organisms.items() if organism.variants and STUDENTS]
 
@@ -41,6 +43,7 @@ wildcard_constraints:
     fold=r"fold_\d+|all_folds",
     bundle="[A-Z_]+",
     block=r"\d{4}",
+    part=r"\d{4}",
     split="train|valid|test",
 
 
@@ -59,6 +62,32 @@ def organism_blocks(pattern, *kinds):
     return lambda wildcards: block_files(pattern, [wildcards.organism], kinds or (False, True))
 
 
+def part_files(pattern, organisms=settings.organisms, kinds=(False, True)):
+    """`pattern` for every part of the organisms, what one job fetches and builds; kinds as for blocks."""
+    return [
+        pattern.format(organism=organism, bundle=bundle, part=f"{part:04d}")
+        for organism in organisms
+        for junctions in kinds
+        for bundle, part in settings.parts(organism, junctions=junctions)
+    ]
+
+
+def organism_parts(pattern, *kinds):
+    """Input function: `pattern` for every part of the organism."""
+    return lambda wildcards: part_files(pattern, [wildcards.organism], kinds or (False, True))
+
+
+def parts_of_block(pattern):
+    """Input function: `pattern` for the parts of one block."""
+
+    def files(wildcards):
+        place = {"organism": wildcards.organism, "bundle": wildcards.bundle}
+        parts = settings.parts_of(**place, block=int(wildcards.block))
+        return [pattern.format(part=f"{part:04d}", **place) for part in parts]
+
+    return files
+
+
 def version(stage):
     """The version of a stage's code: a bump reruns the stage."""
     return importlib.import_module(f"megabase.{stage}").STAGE_VERSION
@@ -72,6 +101,16 @@ def plain(section):
 def organism_keys(*keys):
     """Params function: these settings of the organism, so that a change of any other reruns nothing."""
     return lambda wildcards: {key: getattr(settings.organisms[wildcards.organism], key) for key in keys}
+
+
+def memory(least, per_base):
+    """Resource function: MB of a job on a genome; of a whole one, with so many bytes for each of its bases."""
+
+    def megabytes(wildcards):
+        assembly = settings.organisms[wildcards.organism].assembly
+        return round(least + per_base * GENOMES.get(assembly, 0) / 1e6)
+
+    return megabytes
 
 
 def world_catalog():
@@ -91,25 +130,25 @@ def reference_files(*keys):
 
 def source_table(wildcards):
     """Input function: the rows of all source files of an organism: pinned from the portals, or listed by hand, where
-    `rows_of_block` says whether those of a block have changed."""
+    where `rows_of_part` says whether those of a part have changed."""
     own = settings.organisms[wildcards.organism].sources
     return ancient(own) if own else f"{DATASET}/manifest/{wildcards.organism}.sources.tsv"
 
 
-def files_of_block(wildcards):
-    """Input function: the local source files of one block; none where they come from portals."""
+def files_of_part(wildcards):
+    """Input function: the local source files of one part; none where they come from portals."""
     organism = settings.organisms[wildcards.organism]
     if not organism.sources:
         return []
-    return or_exit(sources.block_files, organism, wildcards.bundle, int(wildcards.block), settings.store.block_tracks)
+    return or_exit(sources.block_files, organism, wildcards.bundle, int(wildcards.part), settings.part_size)
 
 
-def rows_of_block(wildcards):
-    """Params function: what a source table says of one block, so that other rows rerun nothing."""
+def rows_of_part(wildcards):
+    """Params function: what a source table says of one part, so that other rows rerun nothing."""
     organism = settings.organisms[wildcards.organism]
     if not organism.sources:
         return None
-    place = (wildcards.bundle, int(wildcards.block), settings.store.block_tracks)
+    place = (wildcards.bundle, int(wildcards.part), settings.part_size)
     return [dataclasses.asdict(track) for track in or_exit(sources.block_tracks, organism, *place)]
 
 
@@ -117,6 +156,25 @@ def splicing_record(wildcards):
     """Input function: the splicing tables of an organism that has any."""
     organism = wildcards.organism
     return [f"{DATASET}/store/{organism}/splicing.json"] if settings.blocks(organism, junctions=True) else []
+
+
+def places_of_windows(wildcards):
+    """Input function: the reference of an organism that names the places of windows."""
+    own = settings.organisms[wildcards.organism]
+    return [f"{DATASET}/reference/{wildcards.organism}"] if own.intervals else []
+
+
+def compared_tracks():
+    """The comparisons of manifests with the release, of organisms that are in it."""
+    released = [name for name, organism in settings.organisms.items() if organism.released]
+    return [f"{DATASET}/manifest/{name}.compared.tsv" for name in released]
+
+
+def released_manifest(wildcards):
+    """Input function: files and released tracks, where the organism is in the release."""
+    organism = wildcards.organism
+    released = [f"{DATASET}/manifest/released/{organism}.tsv"] if settings.organisms[organism].released else []
+    return [f"{DATASET}/manifest/{organism}.files.tsv", *released] if released else []
 
 
 def fold_of(wildcards):
@@ -150,6 +208,15 @@ def teacher_files(wildcards):
         for teacher in settings.teachers(wildcards.model)
         for file in ("weights.safetensors", "model.json")
     ]
+
+
+def start_files(wildcards):
+    """Input function: what describes the model that a model begins with, and its weights; nothing for most."""
+    start = settings.trained[wildcards.model].start
+    if not start:
+        return []
+    folder = f"<results>/models/{start}" if start in settings.models else start
+    return [f"{folder}/model.json", f"{folder}/weights.safetensors"]
 
 
 def references_of_model(wildcards):

@@ -2,7 +2,7 @@
 rule build_reference:
     """Sequence, genes, exons, polyA sites and masks of one organism (paper, Methods: assemblies and annotation)."""
     input:
-        files=reference_files("fasta", "annotation", "polya", "excluded"),
+        files=reference_files(*REFERENCE_FILES),
         catalog=world_catalog(),
     output:
         reference=directory("<dataset>/reference/{organism}"),
@@ -11,9 +11,7 @@ rule build_reference:
     conda:
         "../../envs/data.yaml"
     params:
-        organism=organism_keys(
-            "assembly", "fasta", "annotation", "polya", "excluded", "checksums", "chromosomes", "aliases"
-        ),
+        organism=organism_keys("assembly", "checksums", "chromosomes", "aliases", *REFERENCE_FILES),
         raw=f"{DATASET}/{settings.portals.raw}/{{organism}}",
         version=version("genome"),
     script:

@@ -12,6 +12,8 @@ rule write_report:
             "<results>/evaluation/{model}/{organism}.distillation.tsv", model=STUDENTS, organism=SCORED
         ),
         leakage=leakage_files(),
+        compared=compared_tracks(),
+        quality=collect("<dataset>/quality/{organism}.tsv", organism=settings.organisms),
         references=collect("<dataset>/reference/{organism}", organism=settings.organisms),
     output:
         page=report(

@@ -5,6 +5,7 @@ rule write_shards:
         frame="<dataset>/store/{organism}/frame.json",
         blocks=organism_blocks("<dataset>/store/{organism}/{bundle}.{block}.json", False),
         splicing=splicing_record,
+        places=places_of_windows,
     output:
         train=directory("<dataset>/shards/{organism}/{fold}/train.zarr"),
         valid=directory("<dataset>/shards/{organism}/{fold}/valid.zarr"),

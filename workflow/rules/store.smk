@@ -20,7 +20,7 @@ rule store_frame:
 rule store_block:
     """The tracks of one block side by side, genome-wide."""
     input:
-        signal="<dataset>/signal/{organism}/{bundle}.{block}.json",
+        signal=parts_of_block("<dataset>/signal/{organism}/{bundle}.{part}.json"),
         frame="<dataset>/store/{organism}/frame.json",
     output:
         record="<dataset>/store/{organism}/{bundle}.{block}.json",
@@ -36,7 +36,7 @@ rule store_block:
         mem_mb=2000,
     params:
         store=f"{DATASET}/store/{{organism}}.zarr",
-        tracks=lambda wildcards, input: input.signal.rsplit(".", 2)[0],
+        tracks=f"{DATASET}/signal/{{organism}}/{{bundle}}",
         layout=plain(settings.store),
         version=version("store"),
     script:
@@ -46,7 +46,7 @@ rule store_block:
 rule store_splicing:
     """Splice sites, their usage and the junctions between them, over all conditions of an organism."""
     input:
-        records=organism_blocks("<dataset>/signal/{organism}/{bundle}.{block}.json", True),
+        records=organism_parts("<dataset>/signal/{organism}/{bundle}.{part}.json", True),
         frame="<dataset>/store/{organism}/frame.json",
     output:
         record="<dataset>/store/{organism}/splicing.json",

@@ -3,6 +3,7 @@ rule train_model:
     """Trains one model, or goes on from its newest checkpoint (paper, Methods: pretraining)."""
     input:
         shards=model_shards("train", "valid"),
+        start=start_files,
     output:
         weights="<results>/models/{model}/weights.safetensors",
         description="<results>/models/{model}/model.json",
@@ -11,8 +12,8 @@ rule train_model:
     benchmark:
         "<results>/benchmarks/{model}.train_model.tsv"
     wildcard_constraints:
-        model=any_of(model for model in settings.trained if model not in STUDENTS + TEACHERS),
-    retries: 1
+        model=any_of(model for model in settings.trained if model not in STUDENTS + TEACHERS + FINETUNED),
+    retries: settings.loop.retries
     conda:
         "../../envs/train.yaml"
     threads: settings.loop.threads or workflow.cores
@@ -39,7 +40,13 @@ use rule train_model as train_teacher with:
 use rule train_model as distil_student with:
     input:
         shards=model_shards("train", "valid"),
+        start=start_files,
         teachers=teacher_files,
     wildcard_constraints:
         model=any_of(STUDENTS),
     priority: 5
+
+
+use rule train_model as finetune_model with:
+    wildcard_constraints:
+        model=any_of(FINETUNED),

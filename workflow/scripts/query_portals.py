@@ -17,4 +17,6 @@ with logged(snakemake.log[0]), portal_urls(config.world, Path(config.source_root
         config.portals,
         Path(snakemake.output.sources),
         urls,
+        # Simulated portals answer what the config says: there is nothing to keep for good.
+        pin=None if config.world else Path(snakemake.params.pin),
     )

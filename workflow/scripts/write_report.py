@@ -27,5 +27,7 @@ with logged(snakemake.log[0]):
         models={model: run / "models" / model for model in config.trained},
         references={name: dataset / "reference" / name for name in config.organisms},
         benchmarks=[dataset / "benchmarks", run / "benchmarks"],
+        checks={Path(path).stem: Path(path) for path in snakemake.input.quality},
+        compared={Path(path).name.split(".")[0]: Path(path) for path in snakemake.input.compared},
         out=Path(snakemake.output.page),
     )

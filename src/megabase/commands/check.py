@@ -12,16 +12,20 @@ if TYPE_CHECKING:
 _DEFAULTS = Path("config/default.yaml")
 
 
-def check(paths: tuple[Path, ...]) -> Iterator[str]:
-    """Lines that say what the layers plan, after every check that needs no source file to be read.
-
-    `config/default.yaml` of the working directory lies under the layers, as it does in the workflow.
-    Raises InputError for the first thing that is wrong in a config or a source table.
-    """
+def layered(paths: tuple[Path, ...]) -> Config:
+    """The config of these layers, over `config/default.yaml` of the working directory as in the workflow."""
     from megabase.config import load
 
     below = () if not _DEFAULTS.exists() or _DEFAULTS in paths else (_DEFAULTS,)
-    config = load((*below, *paths))
+    return load((*below, *paths))
+
+
+def check(paths: tuple[Path, ...]) -> Iterator[str]:
+    """Lines that say what the layers plan, after every check that needs no source file to be read.
+
+    Raises InputError for the first thing that is wrong in a config or a source table.
+    """
+    config = layered(paths)
     yield f"dataset {config.dataset}: {config.data}/{config.dataset}"
     yield f"run {config.run}: {config.results}/{config.run}"
     yield from _organisms(config)

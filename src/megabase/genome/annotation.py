@@ -12,6 +12,7 @@ from megabase.errors import InputError
 from megabase.genome.text import read_lines
 
 _ATTRIBUTE = re.compile(r'(\w+) "([^"]*)"')
+_PLACE = re.compile(r"[0-9]{1,12}")
 GENE_COLUMNS = ["chrom", "start", "end", "strand", "gene_id", "gene_name", "gene_type"]
 EXON_COLUMNS = ["chrom", "start", "end", "strand", "gene_id", "transcript_id"]
 
@@ -33,8 +34,11 @@ def read_gtf(
         if line.startswith(("#", "track", "browser")) or not line.strip():
             continue
         fields = line.rstrip("\n").split("\t")
-        if len(fields) < 9 or not (fields[3].isdigit() and fields[4].isdigit()):
+        if len(fields) < 9 or not (_PLACE.fullmatch(fields[3]) and _PLACE.fullmatch(fields[4])):
             raise InputError("not a GTF row", where=f"{path} line {number}", remedy="give nine tab-separated columns")
+        if not 1 <= int(fields[3]) <= int(fields[4]):
+            what = f"{fields[2]} from {fields[3]} to {fields[4]}"
+            raise InputError(what, where=f"{path} line {number}", remedy="give the smaller position first, from 1 on")
         seen.add(fields[0])
         chrom = aliases.get(fields[0], fields[0])
         if chrom not in sizes or fields[2] not in ("gene", "exon"):

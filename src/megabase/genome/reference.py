@@ -18,12 +18,15 @@ from megabase.genome import STAGE_VERSION
 from megabase.genome.annotation import read_gtf
 from megabase.genome.bedtools import find_bedtools
 from megabase.genome.config import Organism
+from megabase.genome.intervals import read_intervals
 from megabase.genome.polya import read_polya
 from megabase.genome.sequence import UNKNOWN, encode
 from megabase.genome.text import read_lines
 
 logger = logging.getLogger(__name__)
 _LINE = 60
+SPLICE_EXONS, INTERVALS = "splice_exons.parquet", "intervals.parquet"
+"""Only in references of organisms that have them."""
 
 
 class Reference:
@@ -65,6 +68,17 @@ class Reference:
         """chrom, start, end, strand, gene_id, transcript_id."""
         return pd.read_parquet(self.folder / "exons.parquet")
 
+    def splice_exons(self) -> pd.DataFrame:
+        """The exons whose junctions are known before reads are aligned, likewise; those of the annotation where no
+        other release is named for it."""
+        own = self.folder / SPLICE_EXONS
+        return pd.read_parquet(own) if own.exists() else self.exons()
+
+    def intervals(self) -> pd.DataFrame | None:
+        """Places of windows: chrom, start, end, section; None where none were given."""
+        own = self.folder / INTERVALS
+        return pd.read_parquet(own) if own.exists() else None
+
     def polya(self) -> pd.DataFrame:
         """Polyadenylation sites: chrom, position (0-based), strand, gene_id, pas_id; none where none were given."""
         return pd.read_parquet(self.folder / "polya.parquet")
@@ -88,14 +102,20 @@ def build_reference(organism: Organism, out: Path) -> None:
         genes, exons = read_gtf(organism.annotation, sizes, organism.aliases)
         genes.to_parquet(partial / "genes.parquet", index=False)
         exons.to_parquet(partial / "exons.parquet", index=False)
-        read_polya(organism.polya, sizes, organism.aliases).to_parquet(partial / "polya.parquet", index=False)
+        polya = read_polya(organism.polya, sizes, organism.aliases, genes)
+        polya.to_parquet(partial / "polya.parquet", index=False)
+        if organism.splice_annotation:
+            _, spliced = read_gtf(organism.splice_annotation, sizes, organism.aliases)
+            spliced.to_parquet(partial / SPLICE_EXONS, index=False)
+        if organism.intervals:
+            read_intervals(organism.intervals, sizes, organism.aliases).to_parquet(partial / INTERVALS, index=False)
         masks = pd.concat([_merged(gaps, "gap"), _merged(_excluded(organism, sizes), "excluded")], ignore_index=True)
         masks.to_parquet(partial / "masks.parquet", index=False)
         inputs = {"fasta": file_sha256(organism.fasta), "annotation": file_sha256(organism.annotation)}
         inputs |= {
             name: file_sha256(path)
-            for name, path in (("excluded", organism.excluded), ("polya", organism.polya))
-            if path
+            for name in ("excluded", "polya", "splice_annotation", "intervals")
+            if (path := getattr(organism, name))
         }
         record = {"assembly": organism.assembly, "sizes": sizes, "stage_version": STAGE_VERSION, "sha256": inputs}
         write_json(partial / "reference.json", record | {"provenance": provenance(("pyfaidx", "pybedtools"))})
@@ -144,6 +164,9 @@ def _records(path: Path) -> Iterator[tuple[str, bytes]]:
             name, lines = line[1:].partition(b" ")[0].strip().partition(b"\t")[0].decode(errors="replace"), []
         else:
             lines.append(line.strip())
+            if lines[-1] and not (lines[-1].isascii() and lines[-1].translate(None, b"*-").isalpha()):
+                remedy = "give letters only, or fetch the file again"
+                raise InputError("not a FASTA: no letters", where=f"{path} line {number}", remedy=remedy)
         if not name and line.strip():
             raise InputError(
                 "not a FASTA: no name", where=f"{path} line {number}", remedy="start each sequence with >name"

@@ -53,8 +53,12 @@ class Found:
     data_source: str
     accession: str
     target: str = ""
+    dataset: str = ""
+    """The experiment it is of, where the portal has such."""
+    modification: str = ""
+    """What was done to the genome of a modified sample, in the portal's words."""
     group: str = ""
-    """What sets tracks apart beyond biosample, assay, target and strand (paper section 1.3)."""
+    """What sets tracks apart beyond biosample, assay, target, modification and strand (paper section 1.3)."""
     pair: str = ""
     sign: str = ""
     samples: str = ""
@@ -86,7 +90,7 @@ def check_complete(found: Sequence[Found], asked: Asked, dropped: Mapping[str, i
     for kind, listed, known in (
         ("biosample", query.biosamples, names),
         ("target", query.targets, {file.target for file in found}),
-        ("accession", query.accessions, {file.accession for file in found}),
+        ("accession", query.accessions, {name for file in found for name in (file.accession, file.dataset)}),
     ):
         missing = [name for name in listed if name not in known]
         if missing:

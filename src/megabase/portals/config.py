@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from megabase.bundles import BundleName
 from megabase.settings import settings
 
-PortalName = Literal["encode", "fdn", "fantom5", "recount3", "references"]
+PortalName = Literal["encode", "fdn", "fantom5", "recount3", "gtex", "references"]
 """`fdn` is the 4D Nucleome data portal (4DN); `references` is any place that serves static files."""
 
 BASE_URLS: dict[str, str] = {
@@ -17,6 +17,7 @@ BASE_URLS: dict[str, str] = {
     "fdn": "https://data.4dnucleome.org",
     "fantom5": "https://fantom.gsc.riken.jp/5/datafiles",
     "recount3": "https://recount-opendata.s3.amazonaws.com/recount3/release",
+    "gtex": "https://storage.googleapis.com/adult-gtex",
     "references": "https://ftp.ebi.ac.uk/pub/databases/gencode",
 }
 """The portals' own addresses (data reference 1.1-1.5; not checked against the live portals)."""
@@ -37,7 +38,7 @@ class PortalsConfig:
     backoff: Annotated[float, Field(gt=0)] = 1.0
     """Seconds before the first retry; doubled for each further one, and at most five minutes."""
     timeout: Annotated[float, Field(gt=0)] = 60.0
-    """Seconds without a byte after which a connection counts as lost."""
+    """Seconds without a byte, or with less than 5 kB for each, after which a connection counts as lost."""
     raw: str = "raw"
     """Folder of fetched files, inside the dataset's."""
     keep_raw: bool = False
@@ -53,7 +54,7 @@ class Query:
     """One question to one portal, for the tracks of one output type. Tracks follow in the order of the queries; within
     one they are sorted by biosample (in the order given here, else by ontology term), assay, target and strand."""
 
-    portal: Literal["encode", "fdn", "fantom5", "recount3"]
+    portal: Literal["encode", "fdn", "fantom5", "recount3", "gtex"]
     """The portal that is asked."""
     bundle: BundleName
     """The output type of the tracks."""
@@ -64,7 +65,10 @@ class Query:
     targets: list[str] = Field(default_factory=list)
     """Labels of ChIP targets; empty: all there are."""
     accessions: list[str] = Field(default_factory=list)
-    """Exactly these files (ENCODE, 4DN) or libraries (FANTOM5), in this order, past all filters but revocation."""
+    """Exactly these files (ENCODE, 4DN), experiments (ENCODE: the best files of each) or libraries (FANTOM5), in this
+    order, past all filters but revocation."""
+    without: list[str] = Field(default_factory=list)
+    """Files or libraries to leave out whatever the filters say: those that lack a chromosome (paper section 1.4)."""
     assembly: str | None = None
     """The portal's name of the assembly; none: the organism's `assembly`."""
     species: str | None = None
@@ -94,13 +98,14 @@ class Query:
     audited: bool = True
     """Only experiments without a critical audit; ChIP may pass by its fraction of reads in peaks instead."""
     prioritised: bool = True
-    """Of several experiments for one track keep those that are first by the paper's order (section 1.4)."""
+    """Of several experiments for one track keep those that are first by the paper's order (section 1.4). Stranded and
+    unstranded files are different tracks, and so are genetically modified samples of ChIP_TF."""
     min_bytes: Annotated[int, Field(ge=0)] | None = None
     """Smallest contact map, in bytes; none: the paper's 7.74 GB (section 1.7)."""
     minus_sign: Literal["", "negative"] = ""
     """`negative`: files of the minus strand hold negated values (some PRO-cap bigWigs)."""
     sizes: bool = True
-    """Ask for the size of each file whose portal publishes none in its listing (FANTOM5, recount3)."""
+    """Ask for the size of each file whose portal publishes none in its listing (FANTOM5, recount3, GTEx)."""
 
     @model_validator(mode="after")
     def _check(self) -> Query:
@@ -109,6 +114,7 @@ class Query:
             "fdn": ("CONTACT_MAPS",),
             "fantom5": ("CAGE",),
             "recount3": ("RNA_SEQ", "SPLICE_JUNCTIONS"),
+            "gtex": ("SPLICE_JUNCTIONS",),
         }[self.portal]
         if self.bundle not in made:
             raise ValueError(f"{self.portal} has no {self.bundle}; it has {', '.join(made)}")

@@ -12,7 +12,17 @@ from urllib.parse import urlencode
 
 from megabase.errors import InputError
 from megabase.portals.answers import Asked, Found, check_complete, wanted
-from megabase.portals.filters import Item, best_files, priority, read_audits, rejected
+from megabase.portals.filters import (
+    PAPER,
+    Item,
+    best_files,
+    completed,
+    frip,
+    is_modified,
+    priority,
+    read_audits,
+    rejected,
+)
 from megabase.portals.http import portable
 
 logger = logging.getLogger(__name__)
@@ -51,6 +61,10 @@ _FILE_FIELDS = (
     *("mapped_read_length", "mapped_run_type", "run_type", "date_created", "quality_metrics", "assay_title"),
     *("biosample_ontology", "simple_biosample_summary", "target.label"),
 )
+_READ_FIELDS = ("accession", "dataset", "mapped_read_length", "mapped_run_type", "technical_replicates")
+_PEAK_FIELDS = ("accession", "dataset", "quality_metrics", "technical_replicates")
+_EXPERIMENT = "ENCSR"
+"""What accessions of experiments begin with."""
 _EXPERIMENT_FIELDS = (
     *("accession", "status", "audit", "assay_title", "biosample_ontology", "life_stage_age", "perturbed"),
     *("simple_biosample_summary", "replicates.library.biosample.treatments"),
@@ -62,34 +76,62 @@ _EXPERIMENT_FIELDS = (
 def ask(asked: Asked) -> list[Found]:
     """The files that answer a query of ENCODE."""
     query, kind = asked.query, KINDS[asked.query.bundle]
-    assays = query.assays or list(kind.assays)
-    parts = [("type", "File"), *(("status", status) for status in query.statuses), ("assembly", asked.assembly)]
-    parts += [("assay_title", assay) for assay in assays]
-    parts += [("file_format", kind.file_format), *(("output_type", output) for output in kind.outputs)]
-    questions = [parts]
-    if query.accessions:
-        # An address may not be much longer than this.
-        runs = [query.accessions[first : first + 100] for first in range(0, len(query.accessions), 100)]
-        questions = [[("type", "File"), *(("accession", accession) for accession in run)] for run in runs]
+    questions = _questions(asked, kind)
     files = [file for question in questions for file in _search(asked, question, _FILE_FIELDS)]
-    about = [("type", "Experiment"), *(("assay_title", assay) for assay in assays)]
+    about = [("type", "Experiment"), *(("assay_title", assay) for assay in query.assays or kind.assays)]
     experiments = {str(item["accession"]): item for item in _search(asked, about, _EXPERIMENT_FIELDS)}
     question = f"search/?{urlencode(questions[0])}"
     dropped: collections.Counter[str] = collections.Counter()
     if query.accessions:
         chosen = [(file, experiments.get(_experiment(file), {})) for file in _pinned(files, asked)]
     else:
-        chosen = _chosen(files, experiments, asked, dropped)
-    found = [_found(file, experiment, asked, kind, question) for file, experiment in chosen]
-    check_complete(found, asked, dropped)
+        chosen = _chosen(_measured(files, asked), experiments, asked, dropped)
+    keyed = [(_pair_key(file), _found(file, experiment, asked, kind, question)) for file, experiment in chosen]
+    check_complete([found for _, found in keyed], asked, dropped)
     for why, count in sorted(dropped.items()):
         logger.info("%s: %s files left out: %s", asked.where, count, why)
-    return _paired(found, asked)
+    return _paired(keyed, asked)
+
+
+def _questions(asked: Asked, kind: Kind) -> list[list[tuple[str, str]]]:
+    """What is searched for: all files of the kind, or those that are named, by file or by experiment."""
+    query, files = asked.query, [("type", "File")]
+    released = [*(("status", status) for status in query.statuses), ("assembly", asked.assembly)]
+    shape = [("file_format", kind.file_format), *(("output_type", output) for output in kind.outputs)]
+    if not query.accessions:
+        titles = [("assay_title", assay) for assay in query.assays or kind.assays]
+        return [[*files, *released, *titles, *shape]]
+    named = [name for name in query.accessions if not name.startswith(_EXPERIMENT)]
+    datasets = [("dataset", f"/experiments/{name}/") for name in query.accessions if name.startswith(_EXPERIMENT)]
+    # An address may not be much longer than this.
+    runs = [named[first : first + 100] for first in range(0, len(named), 100)]
+    questions = [[*files, *(("accession", accession) for accession in run)] for run in runs]
+    return [*questions, [*files, *released, *shape, *datasets]] if datasets else questions
 
 
 def _search(asked: Asked, parts: Iterable[tuple[str, str]], fields: Iterable[str]) -> list[Item]:
     shape = [("format", "json"), ("limit", "all"), *(("field", field) for field in fields)]
     return list(asked.web.json(asked.url(f"search/?{urlencode([*parts, *shape])}")).get("@graph", []))
+
+
+def _measured(files: list[Item], asked: Asked) -> list[Item]:
+    """The files with the read length and the fraction of reads in peaks that the portal records with other files of
+    their experiment only: alignments have the one, peaks the other (not checked against the live portal).
+
+    Of several the shortest reads count, and the largest fraction, as with a file of its own.
+    """
+    query, missing = asked.query, dict[str, tuple[str, ...]]()
+    if any(file.get("mapped_read_length") is None for file in files):
+        missing["mapped_read_length"] = _READ_FIELDS
+    if PAPER[query.bundle].frip is not None and any(frip(file) is None for file in files):
+        missing["quality_metrics.frip"] = _PEAK_FIELDS
+    known: dict[str, list[Item]] = {}
+    for field, fields in missing.items():
+        titles = [("assay_title", assay) for assay in query.assays or KINDS[query.bundle].assays]
+        released = [*(("status", status) for status in query.statuses), ("assembly", asked.assembly)]
+        for other in _search(asked, [("type", "File"), *released, *titles, (field, "*")], fields):
+            known.setdefault(_experiment(other), []).append(other)
+    return [completed(file, known.get(_experiment(file), ())) for file in files]
 
 
 def _chosen(
@@ -102,6 +144,9 @@ def _chosen(
         experiment = experiments.get(_experiment(file))
         name, curie = _biosample(file, experiment or {})
         if not wanted(name, curie, query) or (query.targets and _target(file) not in query.targets):
+            continue
+        if str(file["accession"]) in query.without:
+            dropped["named in `without`"] += 1
             continue
         why = "no such experiment" if experiment is None else rejected(file, experiment, query, audits)
         if not why and not _strand(file):
@@ -120,7 +165,8 @@ def _chosen(
             dropped["one strand only"] += len(best)
             continue
         _, curie = _biosample(best[0], experiment)
-        context = (curie, str(best[0].get("assay_title")), _target(best[0]))
+        unstranded, modified = str(strands == {"."}), _modification(experiment)
+        context = (curie, str(best[0].get("assay_title")), _target(best[0]), unstranded, modified)
         rank = priority(experiment, best[0]) if query.prioritised else ()
         contexts.setdefault(context, []).append((rank, [(file, experiment) for file in best]))
     chosen = []
@@ -141,8 +187,18 @@ def _one_protocol(files: list[Item]) -> list[Item]:
 
 
 def _pinned(files: Iterable[Item], asked: Asked) -> list[Item]:
-    by_accession = {str(file["accession"]): file for file in files}
-    listed = [by_accession[name] for name in asked.query.accessions if name in by_accession]
+    """The named files, and of each named experiment the best ones, in the order of the names."""
+    by_accession: dict[str, list[Item]] = {}
+    for file in files:
+        for name in (str(file["accession"]), _experiment(file)):
+            by_accession.setdefault(name, []).append(file)
+    listed = []
+    for name in asked.query.accessions:
+        of_name = by_accession.get(name, [])
+        if name.startswith(_EXPERIMENT):
+            usable = [file for file in of_name if _strand(file) and str(file["accession"]) not in asked.query.without]
+            of_name = best_files(_one_protocol(usable), KINDS[asked.query.bundle].per_replicate)
+        listed += of_name
     for file in listed:
         if file.get("status") == "revoked":
             raise InputError(f"{file['accession']} is revoked", where=asked.where, remedy="pin another file")
@@ -168,8 +224,8 @@ def _found(file: Item, experiment: Item, asked: Asked, kind: Kind, question: str
         target=_target(file),
         data_source="encode",
         accession=accession,
-        # Only the strands of one experiment and replicate set are a pair.
-        group=f"{_experiment(file)} {file.get('biological_replicates')}",
+        dataset=_experiment(file),
+        modification=_modification(experiment),
         sign=minus,
         bytes=str(file.get("file_size") or ""),
         md5=str(file.get("md5sum") or ""),
@@ -177,17 +233,22 @@ def _found(file: Item, experiment: Item, asked: Asked, kind: Kind, question: str
     )
 
 
-def _paired(found: list[Found], asked: Asked) -> list[Found]:
-    """Files with the other strand's as their pair; the group, which served to find it, is emptied."""
+def _pair_key(file: Item) -> tuple[str, str]:
+    """Only the strands of one experiment and replicate set are a pair."""
+    return _experiment(file), str(file.get("biological_replicates"))
+
+
+def _paired(keyed: list[tuple[tuple[str, str], Found]], asked: Asked) -> list[Found]:
+    """Files with the other strand's as their pair."""
     other = {"+": "-", "-": "+"}
-    by_strand = {(file.group, file.strand): file for file in found}
+    by_strand = {(key, file.strand): file for key, file in keyed}
     paired = []
-    for file in found:
-        pair = by_strand.get((file.group, other.get(file.strand, "")))
+    for key, file in keyed:
+        pair = by_strand.get((key, other.get(file.strand, "")))
         if pair is None and file.strand != "." and asked.query.bundle == "RNA_SEQ":
             what = f"{file.accession} has no file of the other strand"
             raise InputError(what, where=asked.where, remedy="pin both strands")
-        paired.append(dataclasses.replace(file, pair=pair.file if pair else "", group=""))
+        paired.append(dataclasses.replace(file, pair=pair.file if pair else ""))
     return paired
 
 
@@ -213,6 +274,11 @@ def _biosample(file: Item, experiment: Item) -> tuple[str, str]:
     """Name and ontology term."""
     term = file.get("biosample_ontology") or experiment.get("biosample_ontology") or {}
     return str(term.get("term_name") or ""), str(term.get("term_id") or "")
+
+
+def _modification(experiment: Item) -> str:
+    """The portal's words for a genetically modified sample; nothing for any other. The release names tracks by them."""
+    return str(experiment.get("simple_biosample_summary") or "modified") if is_modified(experiment) else ""
 
 
 def _target(file: Item) -> str:

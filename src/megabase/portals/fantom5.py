@@ -78,7 +78,7 @@ def ask(asked: Asked) -> list[Found]:
                 if query.accessions:
                     if library not in query.accessions:
                         continue
-                elif not wanted(biosample, curie, query):
+                elif library in query.without or not wanted(biosample, curie, query):
                     continue
                 elif query.baseline and treated(" ".join([sample, *sheet.get(library, [])])):
                     dropped["treated"] += 1

@@ -102,15 +102,39 @@ def is_modified(experiment: Item) -> bool:
 
 def frip(file: Item) -> float | None:
     """The fraction of reads in peaks, as the best of the file's quality metrics has it."""
-    metrics = file.get("quality_metrics") or ()
     found = [
         float(value)
-        for metric in metrics
-        if isinstance(metric, Mapping)
+        for metric in _metrics(file)
         for name, value in metric.items()
         if name.lower() == "frip" and value is not None
     ]
     return max(found, default=None)
+
+
+def _metrics(file: Item) -> list[Item]:
+    """The quality metrics that come with a file, and not as links only."""
+    return [metric for metric in file.get("quality_metrics") or () if isinstance(metric, Mapping)]
+
+
+def completed(file: Item, others: Iterable[Item]) -> Item:
+    """A file with what it does not record itself and other files of its experiment do: the length and run type of
+    reads, the fraction of them in peaks; with those of its own replicates where any have it."""
+    own = set(map(str, file.get("technical_replicates") or ()))
+    filled = dict(file)
+
+    def nearest(having: list[Item]) -> list[Item]:
+        return [other for other in having if own & set(map(str, other.get("technical_replicates") or ()))] or having
+
+    if file.get("mapped_read_length") is None:
+        read = nearest([other for other in others if other.get("mapped_read_length") is not None])
+        if read:
+            shortest = min(read, key=lambda other: float(other["mapped_read_length"]))
+            filled["mapped_read_length"] = shortest["mapped_read_length"]
+            filled.setdefault("mapped_run_type", shortest.get("mapped_run_type"))
+    if frip(file) is None:
+        peaks = nearest([other for other in others if frip(other) is not None])
+        filled["quality_metrics"] = [*_metrics(file), *(metric for other in peaks for metric in _metrics(other))]
+    return filled
 
 
 def rejected(file: Item, experiment: Item, query: Query, audits: Mapping[str, set[str]]) -> str:

@@ -1,4 +1,4 @@
-"""The manifest: every source file pinned with size and checksum, in one slice per block."""
+"""The manifest: every source file pinned with size and checksum, in one slice per part."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from megabase.artifacts import write_text
 from megabase.errors import InputError
 from megabase.genome.config import Organism
 from megabase.portals.fetch import checksum
-from megabase.portals.sources import COLUMNS, METADATA, SourceFile, block_tracks, read_sources
+from megabase.portals.sources import COLUMNS, METADATA, SourceFile, Track, block_tracks, read_sources
 
 logger = logging.getLogger(__name__)
 
@@ -26,26 +26,29 @@ SLICE_COLUMNS = (
 TRACK_COLUMNS = ("bundle", "index", "track", "strand", "track_id", "files", *METADATA)
 
 
-def pin_block(
+def pin_part(
     organism: Organism,
     bundle: str,
-    block: int,
+    part: int,
     size: int,
     out: Path,
     table: Path | None = None,
     raw: Path | None = None,
 ) -> None:
-    """Writes the slice of one block of `size` tracks: its source files as they are now, or as their portal pins them.
+    """Writes the slice of one part of `size` tracks: its source files as they are now, or as their portal pins them.
 
     `table` is the answer of the portals and `raw` the folder its files will be fetched to; without them the organism's
     own source table is read.
-    Raises InputError for a file that is absent, of another assembly, or not the one the source table promises.
+    Raises InputError for a file that is absent, of another assembly, or not the one the source table promises, and for
+    a pair of strands, which are scaled together, that ends in the next part.
     """
     pinned: dict[str, tuple[int, str]] = {}
     rows = []
     root = None if raw is None else str(raw)
     listed = {source.file: source for source in read_sources(table, root or ".")} if table is not None else {}
-    for position, track in enumerate(block_tracks(organism, bundle, block, size, table, root)):
+    tracks = block_tracks(organism, bundle, part, size, table, root)
+    _check_pairs(tracks, block_tracks(organism, bundle, part + 1, size, table, root))
+    for position, track in enumerate(tracks):
         for source in track.files:
             if source.assembly and source.assembly != organism.assembly:
                 raise InputError(
@@ -54,7 +57,7 @@ def pin_block(
                     remedy="use a file of this assembly",
                 )
             row = {column: getattr(source, column) for column in _KEPT}
-            row |= {"index": str(block * size + position), "track_id": track.track_id}
+            row |= {"index": str(part * size + position), "track_id": track.track_id}
             for prefix, name in (("", source.file), ("pair_", source.pair), ("control_", source.control)):
                 if name and source.portal:
                     row |= _promised(source, name, prefix, listed)
@@ -63,6 +66,16 @@ def pin_block(
             rows.append(row)
     write_text(out, _table(SLICE_COLUMNS, rows), only_if_changed=True)
     logger.info("%s: %s files pinned", out.name, len({row["path"] for row in rows}))
+
+
+def _check_pairs(tracks: Sequence[Track], following: Sequence[Track]) -> None:
+    last, first = tracks[-1:], following[:1]
+    if last and first and last[0].track == first[0].track and {last[0].strand, first[0].strand} == {"+", "-"}:
+        raise InputError(
+            f"the strands of `{last[0].track}` are divided between two parts",
+            where=last[0].files[0].where,
+            remedy="list tracks without a strand after those with one",
+        )
 
 
 def read_table(path: Path) -> list[dict[str, str]]:

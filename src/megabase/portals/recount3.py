@@ -16,7 +16,7 @@ from megabase.portals.naming import GTEX_ASSAY
 _TABLES = {"junction_counts": "MM", "junction_ranges": "RR", "junction_samples": "ID"}
 Sample = tuple[str, str]
 """Its number in recount3 (`rail_id`, by which junction tables name it) and its name in GTEx."""
-_FREEZE = "RNASEQ"
+FREEZE = "RNASEQ"
 """Value of SMAFRZE that GTEx gives to samples of its analysis freeze, from which its eQTL set was drawn."""
 
 
@@ -42,11 +42,13 @@ def _tissues(
     tissues: dict[tuple[str, str], list[Sample]] = {}
     folder = f"{root}/metadata/{project[-2:]}/{project}"
     for row in _table(asked, f"{folder}/gtex.gtex.{project}.MD.gz"):
-        if asked.query.baseline and row.get("SMAFRZE", _FREEZE) not in (_FREEZE, ""):
-            dropped[f"SMAFRZE is not {_FREEZE}"] += 1
+        if asked.query.baseline and row.get("SMAFRZE", FREEZE) not in (FREEZE, ""):
+            dropped[f"SMAFRZE is not {FREEZE}"] += 1
+            continue
+        if row["external_id"] in asked.query.without:
             continue
         name = row.get("SMTSD") or project.replace("_", " ").capitalize()
-        curie = asked.query.curies.get(name) or _term(row.get("SMUBRID", ""))
+        curie = asked.query.curies.get(name) or term(row.get("SMUBRID", ""))
         if wanted(name, curie, asked.query):
             tissues.setdefault((name, curie), []).append((row["rail_id"], row["external_id"]))
     return tissues
@@ -62,7 +64,7 @@ def _table(asked: Asked, path: str) -> list[dict[str, str]]:
     return list(csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def _term(text: str) -> str:
+def term(text: str) -> str:
     """GTEx writes `0002107` for UBERON:0002107, and `EFO_0002009` for terms of EFO."""
     if re.fullmatch(r"\d+", text):
         return f"UBERON:{text}"

@@ -30,12 +30,13 @@ READINGS: dict[str, tuple[str, ...]] = {
     "junction_counts": ("recount3",),
     "junction_ranges": ("recount3",),
     "junction_samples": ("recount3",),
+    "junction_table": ("gct",),
 }
 """How a file may be turned into signal, and the formats that allow it."""
 
 _KINDS = {
     "contacts": "contact_maps",
-    **dict.fromkeys(("reads", "junction_counts", "junction_ranges", "junction_samples"), "splicing"),
+    **dict.fromkeys(("reads", *(name for name in READINGS if name.startswith("junction_"))), "splicing"),
 }
 """The kind of output type that a reading is for, where it is not plain signal."""
 
@@ -47,7 +48,7 @@ _ALLOWED: dict[str, tuple[str, ...]] = {
     "reading": tuple(READINGS),
     "library": ("", "forward", "reverse", "unstranded"),
     "sign": ("", "negative"),
-    "portal": ("", "encode", "fdn", "fantom5", "recount3", "references"),
+    "portal": ("", "encode", "fdn", "fantom5", "recount3", "gtex", "references"),
 }
 
 

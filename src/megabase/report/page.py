@@ -18,6 +18,7 @@ from megabase.evaluation.config import ReportConfig
 from megabase.genome.reference import Reference
 from megabase.report import contents, headlines
 from megabase.report.loci import draw_loci
+from megabase.report.quality import comparisons, quality
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ def write_report(
     out: Path,
     variants: Sequence[Path] = (),
     distillation: Sequence[Path] = (),
+    checks: Mapping[str, Path] | None = None,
+    compared: Mapping[str, Path] | None = None,
 ) -> None:
     """Writes one HTML file to `out`.
 
@@ -48,7 +51,8 @@ def write_report(
     `metrics` the training logs, `evaluations` the folders of tables and `models` those with `model.json`, by model;
     `references` the reference folders by organism, and `benchmarks` the folders of Snakemake's timing tables.
     `variants` and `distillation` are the tables of planted variants and of students against teachers, where there are
-    any; `evaluations` has the models with held-out windows alone.
+    any; `evaluations` has the models with held-out windows alone. `checks` has the tables of quality and `compared`
+    those of the manifest against the release, by organism.
     """
     shown = ReportConfig(**(config.get("report") or {}))
     files = {organism: contents.read_rows(paths[0]) for organism, paths in manifests.items()}
@@ -102,6 +106,8 @@ def write_report(
             for model, folder in models.items()
         },
         timings=timings,
+        quality=quality(checks or {}),
+        comparisons=comparisons(compared or {}),
         versions=contents.versions(),
         config=yaml.safe_dump(json.loads(json.dumps(config, default=str)), sort_keys=False, allow_unicode=True),
         limit=contents.SHOWN_ROWS,

@@ -45,7 +45,7 @@ def build_index(reference: Path, out: Path, config: SplicingConfig, threads: int
     length = sum(opened.sizes.values())
     with atomic_directory(out) as partial, tempfile.TemporaryDirectory() as scratch:
         annotation = Path(scratch) / "exons.gtf"
-        exons = opened.exons()
+        exons = opened.splice_exons()
         _write_gtf(exons, annotation)
         arguments: list[str | int | float | Path] = [
             *("--runMode", "genomeGenerate", "--runThreadN", threads, "--genomeDir", partial),

@@ -26,6 +26,7 @@ from megabase.signal.files import Opened, Row, local_file, sources
 from megabase.signal.splicing import STAGE_VERSION
 from megabase.signal.splicing.align import RECORD, align
 from megabase.signal.splicing.config import SplicingConfig
+from megabase.signal.splicing.gtex import GtexTable
 from megabase.signal.splicing.junctions import PLACE, scaled_mean, side_by_side, star_junctions, stranded
 from megabase.signal.splicing.reads import count_reads
 from megabase.signal.splicing.recount3 import JunctionTable
@@ -33,11 +34,12 @@ from megabase.signal.splicing.usage import SITE, boundaries, mean_usage, site_us
 
 logger = logging.getLogger(__name__)
 
-READS, TABLES = "STAR", "recount3"
+READS, TABLES, GTEX_TABLE = "STAR", "recount3", "GTEx"
 """What usage is counted from (`ssu_source`): aligned reads, or junction tables alone."""
 ALIGNED_ELSEWHERE = "alignments"
 """The same where `splicing.star` is `skip`: reads as their file has aligned them."""
 _READINGS = ("junction_counts", "junction_ranges", "junction_samples")
+_TABLE = "junction_table"
 
 
 def count_junctions(
@@ -81,7 +83,7 @@ class _Job:
     def track(self, track_id: str, rows: list[Row]) -> dict[str, Any]:
         description: dict[str, Any] = {name: rows[0][name] for name in ("bundle", "track", "strand", *METADATA)}
         description |= {"track_id": track_id, "index": int(rows[0]["index"])}
-        tables = any(row["reading"] in _READINGS for row in rows)
+        tables = any(row["reading"] in (*_READINGS, _TABLE) for row in rows)
         parameters = {
             "files": [{name: row.get(name, "") for name in ("format", "reading", "samples")} for row in rows],
             "config": dataclasses.asdict(self.config),
@@ -126,19 +128,28 @@ class _Job:
         return dict(json.loads((self.index / RECORD).read_text()))
 
     def _from_tables(self, rows: Sequence[Row]) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
+        table, source = self._table(rows)
+        kept = table.kept(self.config)
+        junctions = table.places[kept].reset_index(drop=True)
+        junctions["count"] = table.scaled_mean(kept, self.config.total)
+        usage = site_usage(junctions.rename(columns={"count": "reads"}))[[*SITE, "value"]]
+        return junctions, usage, {"ssu_source": source, "samples": table.samples}
+
+    def _table(self, rows: Sequence[Row]) -> tuple[JunctionTable, str]:
+        """The junction table of a condition, and what it is called."""
         by_reading = {row["reading"]: row for row in rows}
+        sizes, aliases = self.reference.sizes, self.organism.aliases
+        if list(by_reading) == [_TABLE] and len(rows) == 1:
+            chosen = [name for name in rows[0].get("samples", "").split(",") if name]
+            with self.opened(rows[0], "") as path:
+                return GtexTable(path, self.reference.genes(), sizes, aliases, chosen), GTEX_TABLE
         if sorted(row["reading"] for row in rows) != sorted(_READINGS):
             what = f"{', '.join(row['reading'] for row in rows)} do not make a junction table"
             raise InputError(what, where=rows[0]["path"], remedy=f"give one file each of {', '.join(_READINGS)}")
         with contextlib.ExitStack() as stack:
             counts, ranges, samples = (stack.enter_context(self.opened(by_reading[name], "")) for name in _READINGS)
             chosen = [name for name in by_reading[_READINGS[2]].get("samples", "").split(",") if name]
-            table = JunctionTable(counts, ranges, samples, self.reference.sizes, self.organism.aliases, chosen)
-        kept = table.kept(self.config)
-        junctions = table.places[kept].reset_index(drop=True)
-        junctions["count"] = table.scaled_mean(kept, self.config.total)
-        usage = site_usage(junctions.rename(columns={"count": "reads"}))[[*SITE, "value"]]
-        return junctions, usage, {"ssu_source": TABLES, "samples": table.samples}
+            return JunctionTable(counts, ranges, samples, sizes, aliases, chosen), TABLES
 
     def _from_reads(self, rows: Sequence[Row]) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
         counted, used = [], []

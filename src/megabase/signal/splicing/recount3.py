@@ -53,19 +53,25 @@ class JunctionTable:
             raise InputError(what, where=samples, remedy="ask the portal again, or correct the row's `samples`")
         if chosen:
             matrix = matrix[:, [number for number, name in enumerate(names) if name in set(chosen)]]
-        places["chrom"] = places["chrom"].map(lambda name: aliases.get(name, name))
+        self._settle(places, matrix, ranges, sizes, aliases)
+
+    def _settle(
+        self, places: pd.DataFrame, matrix: Any, where: Path, sizes: Mapping[str, int], aliases: Mapping[str, str]
+    ) -> None:
+        """Keeps the junctions with a strand on the assembly's chromosomes, sorted by place, and their reads."""
+        places = places.assign(chrom=places["chrom"].map(lambda name: aliases.get(name, name)))
         # Junctions without a strand, `?`, have no site.
         known = places["chrom"].isin(list(sizes)) & places["strand"].isin(["+", "-"])
         if not known.any():
             seen = ", ".join(places["chrom"].unique()[:6])
             remedy = f"it names {seen}: add organisms.*.aliases"
-            raise InputError("no junction of the assembly", where=ranges, remedy=remedy)
+            raise InputError("no junction of the assembly", where=where, remedy=remedy)
         places, self._reads = places[known], matrix[np.flatnonzero(known)]
         beyond = places["end"] > places["chrom"].map(sizes)
         if beyond.any():
             chrom, start, end = places[beyond].iloc[0][["chrom", "start", "end"]]
             what = f"wrong assembly: {chrom}:{start}-{end} is beyond {sizes[chrom]}"
-            raise InputError(what, where=ranges, remedy="use tables of this assembly")
+            raise InputError(what, where=where, remedy="use tables of this assembly")
         order = np.lexsort([places[column] for column in reversed(PLACE)])
         self.places: pd.DataFrame = places.iloc[order].reset_index(drop=True)
         self._reads = self._reads[order]

@@ -1,0 +1,1 @@
+"""What will it need: whether a model fits its devices."""
