@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from megabase.model.attention import attend, inverse_frequencies, rotate
+from megabase.model.attention import angles, attend, inverse_frequencies, rotate, turn
 from megabase.model.initialisation import Draws
 from megabase.model.layers import LayerNorm, MultiOrganismLinear, RMSBatchNorm, StandardizedConv1D, dropout, gelu
 from megabase.model.pair import central_mask, position_features, relative_shift
@@ -178,3 +178,11 @@ def test_draws_are_truncated_and_repeatable() -> None:
     assert not np.array_equal(values, Draws(nnx.Rngs(2)).truncated_normal(200, 200, std=0.5))
     traced = np.asarray(jax.jit(lambda: Draws(nnx.Rngs(1)).truncated_normal(200, 200, std=0.5))())
     assert abs(traced.std() - 0.5 * 0.8796) < 0.005
+
+
+def test_rotary_halves_are_the_rotary_embedding() -> None:
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 6, 1, 8)), jnp.float32)
+    places = jnp.arange(6)[None]
+    even, odd = turn(x[..., 0, ::2], x[..., 0, 1::2], angles(places, 8, 64, jnp.dtype("float32")))
+    rotated = rotate(x, places, 64)[:, :, 0]
+    np.testing.assert_allclose(np.stack((even, odd), axis=-1).reshape(rotated.shape), rotated, rtol=1e-6)

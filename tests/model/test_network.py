@@ -243,6 +243,19 @@ def test_bfloat16_is_close_to_float32_and_predicts_float32() -> None:
     assert float(jnp.linalg.norm(a - b) / jnp.linalg.norm(a)) < 0.05
 
 
+def test_a_prepared_model_predicts_the_same_and_leaves_the_other_as_it_is() -> None:
+    model = build()
+    prepared = model.prepared()
+    stage, ready = model.decoder.stages[0].conv_out.conv, prepared.decoder.stages[0].conv_out.conv
+    assert stage.scale is not None and ready.scale is None
+    assert ready.prepare(jnp.dtype("float32")) is None and not np.array_equal(stage.w[...], ready.w[...])
+    assert model.embedder_1bp.linear.w[...] is prepared.embedder_1bp.linear.w[...]
+    wanted = compiled()(model, dna(2048), ORGANISMS)[0]
+    found = compiled()(prepared, dna(2048), ORGANISMS)[0]
+    for one, other in zip(jax.tree.leaves(wanted), jax.tree.leaves(found), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
 def test_the_trunk_does_not_depend_on_the_heads() -> None:
     one, two = build(heads=(RNA,)), build(heads=HEADS)
     np.testing.assert_array_equal(

@@ -144,7 +144,7 @@ def test_devices_divide_what_lies_along_the_window(on_two_devices: list[dict]) -
     assert held["targets"]["cage"] == [2, half, 3] and held["masks"]["cage"] == [2, half, 1]
     assert held["targets"]["chip_tf"] == [2, half // 128, 3]
     assert held["targets"]["contact_maps"] == [2, 1, 2, 3]
-    assert held["targets"]["splice_sites_junction"] == [2, SITES, SITES, 4]
+    assert held["targets"]["splice_sites_junction"] == [2, SITES // 2, SITES, 4]
     assert held["splice_site_positions"] == [2, 4, SITES]
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 import megabase
 from megabase.errors import InputError
+from megabase.launch import devices
 
 Accelerator = Literal["cpu", "gpu", "tpu"]
 _PACKAGES = ("jax", "flax", "zarr", "tensorstore", "snakemake", "alphagenome")
@@ -32,19 +33,13 @@ def diagnose(expect: Accelerator | None) -> Iterator[str]:
     bedtools = find_tool()
     yield f"bedtools: {bedtools or 'missing'}"
     yield f"STAR: {aligner() or 'missing; splicing needs it, unless splicing.star: skip'}"
-    platforms, devices = seen_by_jax()
-    yield f"devices: {devices}"
+    yield f"devices: {devices.seen()[1]}"
     if bedtools is None:
         raise InputError(
             "not found", where="bedtools", remedy="run `make setup`, or install it: apt-get install bedtools"
         )
-    if expect and expect not in platforms:
-        extra = "cuda" if expect == "gpu" else expect
-        raise InputError(
-            f"no {expect} is seen, only {', '.join(sorted(platforms))}",
-            where="jax",
-            remedy=f"install the support with `make setup EXTRAS=dev,{extra}`, and check the driver",
-        )
+    if expect:
+        devices.require(expect)
 
 
 def find_tool() -> str | None:
@@ -66,14 +61,3 @@ def aligner() -> str | None:
     except InputError:
         return None
     return f"{star.version} ({star.program})"
-
-
-def seen_by_jax() -> tuple[set[str], str]:
-    """The platforms JAX can use, and its devices in words."""
-    import jax
-
-    devices = jax.devices()
-    kinds = [f"{device.platform} {device.device_kind}" for device in devices]
-    return {device.platform for device in devices}, ", ".join(
-        f"{kinds.count(kind)} x {kind}" for kind in dict.fromkeys(kinds)
-    )

@@ -28,13 +28,25 @@ def rotate(x: Float[Array, "B N H C"], positions: Num[Array, "#B N"], max_distan
     Angles are float32 whatever the dtype of `x`. (The released model makes them in bfloat16 when it computes in it,
     where positions above 256 coincide; results then differ from its own.)
     """
-    frequencies = inverse_frequencies(x.shape[-1], max_distance)
-    angles = (positions.astype(wide(x))[..., None] * frequencies)[:, :, None]
-    cosine, sine = jnp.cos(angles), jnp.sin(angles)
+    turns = angles(positions, x.shape[-1], max_distance, wide(x))
     pairs = x.astype(wide(x)).reshape(*x.shape[:-1], -1, 2)
-    even, odd = pairs[..., 0], pairs[..., 1]
-    turned = jnp.stack((even * cosine - odd * sine, odd * cosine + even * sine), axis=-1)
-    return turned.reshape(x.shape).astype(x.dtype)
+    turned = turn(pairs[..., 0], pairs[..., 1], turns[:, :, None])
+    return jnp.stack(turned, axis=-1).reshape(x.shape).astype(x.dtype)
+
+
+def angles(
+    positions: Num[Array, "*any"], channels: int, max_distance: int, dtype: jnp.dtype
+) -> Float[Array, "*any channels/2"]:
+    """Radians by which each pair of channels turns at these positions."""
+    return positions.astype(dtype)[..., None] * inverse_frequencies(channels, max_distance)
+
+
+def turn(
+    even: Float[Array, "*any"], odd: Float[Array, "*any"], angle: Float[Array, "*any"]
+) -> tuple[Float[Array, "*any"], Float[Array, "*any"]]:
+    """Points of a plane turned about its origin."""
+    cosine, sine = jnp.cos(angle), jnp.sin(angle)
+    return even * cosine - odd * sine, odd * cosine + even * sine
 
 
 class AttentionBias(nnx.Module):

@@ -6,6 +6,7 @@ Parameters are float32. A layer computes in the dtype of its input; statistics a
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, Float32, Int, Key
 
+from megabase.model.blocks import folded, folds
 from megabase.model.initialisation import Draws
 
 EPSILON = 1e-5
@@ -152,15 +154,19 @@ class StandardizedConv1D(nnx.Module):
 
     def __init__(self, width: int, inputs: int, outputs: int, draws: Draws) -> None:
         self.w = nnx.Param(draws.truncated_normal(width, inputs, outputs, std=(width * inputs) ** -0.5))
-        self.scale = nnx.Param(draws.constant(1.0, outputs))
+        self.scale: nnx.Param | None = nnx.data(nnx.Param(draws.constant(1.0, outputs)))
+        """None once the weights are standardised for good."""
         self.bias = nnx.Param(draws.constant(0.0, outputs))
 
     def __call__(self, x: Float[Array, "B S inputs"]) -> Float[Array, "B S outputs"]:
-        w = self.w[...]
-        w = w - jnp.mean(w, axis=(0, 1))
-        fan_in = w.shape[0] * w.shape[1]
-        variance = jnp.mean(jnp.square(w), axis=(0, 1))
-        return convolve(x, w * (self.scale[...] * lax.rsqrt(jnp.maximum(fan_in * variance, 1e-4))), self.bias[...])
+        w = self.w[...] if self.scale is None else standardised(self.w[...], self.scale[...])
+        return convolve(x, w, self.bias[...])
+
+    def prepare(self, dtype: jnp.dtype) -> None:
+        """Standardises the weights for good, for computing in `dtype`: they are no longer those that training moves."""
+        if self.scale is not None:
+            self.w = nnx.Param(_standardised(self.w[...], self.scale[...], dtype))
+            self.scale = None
 
 
 class ConvBlock(nnx.Module):
@@ -175,9 +181,24 @@ class ConvBlock(nnx.Module):
         return self.conv(gelu(self.norm(x, train=train)))
 
 
+def standardised(w: Float32[Array, "width I O"], scale: Float32[Array, " O"]) -> Float32[Array, "width I O"]:
+    """Weights of mean 0 and variance scale²/fan-in for each output channel."""
+    w = w - jnp.mean(w, axis=(0, 1))
+    fan_in = w.shape[0] * w.shape[1]
+    variance = jnp.mean(jnp.square(w), axis=(0, 1))
+    return w * (scale * lax.rsqrt(jnp.maximum(fan_in * variance, 1e-4)))
+
+
+@partial(jax.jit, static_argnames="dtype")
+def _standardised(w: Array, scale: Array, dtype: jnp.dtype) -> Array:
+    return standardised(w, scale).astype(dtype)
+
+
 def convolve(
     x: Float[Array, "B S I"], w: Float32[Array, "width I O"], b: Float32[Array, " O"]
 ) -> Float[Array, "B S O"]:
     """`out[t] = sum_k x[t + k - width // 2] w[k] + b`, zeros beyond the ends."""
+    if folds(x):
+        return folded(x, w) + b.astype(x.dtype)
     y = lax.conv_general_dilated(x, w.astype(x.dtype), (1,), "SAME", dimension_numbers=("NWC", "WIO", "NWC"))
     return y + b.astype(x.dtype)

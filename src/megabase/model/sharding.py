@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AbstractMesh, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, PartitionSpec
 from jaxtyping import Array, Int32, Shaped
 
 DATA, SEQUENCE = "data", "sequence"
@@ -19,6 +19,21 @@ def mesh_in_context() -> AbstractMesh | None:
     """The mesh that activations are divided over, if there is one with a `sequence` axis of several devices."""
     mesh = jax.sharding.get_abstract_mesh()
     return mesh if not mesh.empty and mesh.shape.get(SEQUENCE, 1) > 1 else None
+
+
+def platform() -> str:
+    """What programs traced here are for: cpu, gpu or tpu. The mesh in context says so, which may stand for devices that
+    this machine does not have."""
+    device = jax.sharding.get_abstract_mesh().abstract_device
+    return str(device.platform if device else jax.default_backend())
+
+
+def spread(shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
+    """An array that every device needs only its share of, over all devices: along its longest axis that they divide."""
+    axes = [axis for axis, size in enumerate(shape) if size and size % mesh.size == 0]
+    if not axes:
+        return PartitionSpec()
+    return PartitionSpec(*[None] * max(axes, key=lambda axis: shape[axis]), (DATA, SEQUENCE))
 
 
 def divided(x: Shaped[Array, "B N *rest"]) -> Shaped[Array, "B N *rest"]:

@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
-from jaxtyping import Array, Float, Float32, Int, Int32
+from jaxtyping import Array, Bool, Float, Float32, Int, Int32
 
-from megabase.model.attention import rotate
+from megabase.model.attention import angles, turn
 from megabase.model.config import NetworkConfig
 from megabase.model.heads import Embeddings, Predictions
 from megabase.model.initialisation import Draws
 from megabase.model.layers import MultiOrganismLinear
-from megabase.model.sharding import gathered
+from megabase.model.sharding import divided, gathered, platform
 from megabase.model.spec import HeadSpec
 
 THRESHOLD = 0.1
@@ -24,7 +24,8 @@ MAX_POSITION = 2**20
 SITE_KINDS = ("pos_donor", "pos_acceptor", "neg_donor", "neg_acceptor")
 """Rows of a table of positions: the first four splice classes."""
 _TISSUES_AT_ONCE = 8
-"""Tissues whose embeddings of all sites are held together: all 367 would take 2 GB for 512 sites."""
+"""Tissues whose embeddings of all sites are held together: all 367 would take 2 GB for 512 sites. On processors one at
+a time, so that they stay in the cache, and none are left over to be joined to the rest."""
 
 
 class SpliceSitesHead(nnx.Module):
@@ -86,39 +87,45 @@ class SpliceJunctionsHead(nnx.Module):
         strand; 0 outside `splice_junction_mask`. `positions`: sites by `SITE_KINDS`, -1 where there is none; given
         back as `splice_site_positions`.
         """
-        h = self.linear(embeddings.at("1bp"), organism_index)
         batch, kinds, count = positions.shape
-        sites = gathered(h, jnp.maximum(positions, 0).reshape(batch, -1)).reshape(batch, kinds, count, -1)
+        seen = gathered(embeddings.at("1bp"), jnp.maximum(positions, 0).reshape(batch, -1))
+        sites = self.linear(seen, organism_index).reshape(batch, kinds, count, -1)
         valid = jnp.asarray(self.spec.track_valid)[organism_index]
-        strands = []
-        for donor, acceptor in ((0, 1), (2, 3)):
-            known = (positions[:, donor, :, None] >= 0) & (positions[:, acceptor, None, :] >= 0)
-            mask = known[..., None] & valid[:, None, None]
-            sides = [
-                (sites[:, kind], positions[:, kind], self._by_tissue(kind, organism_index))
-                for kind in (donor, acceptor)
-            ]
-            strands.append((jnp.where(mask, self._counts(*sides), 0.0), mask))
-        predictions, mask = (jnp.concatenate(parts, axis=-1) for parts in zip(*strands, strict=True))
+        known = (positions[:, ::2, :, None] >= 0) & (positions[:, 1::2, None, :] >= 0)
+        counts = self._counts(sites, positions, known, organism_index)
+        counts = jnp.where(valid.T[:, :, None, None, None], counts, 0.0)
+        predictions = counts.transpose(1, 3, 4, 2, 0).reshape(batch, count, count, -1)
+        mask = (known.transpose(0, 2, 3, 1)[..., None] & valid[:, None, None, None]).reshape(predictions.shape)
         return {"predictions": predictions, "splice_junction_mask": mask, "splice_site_positions": positions}
 
-    def _by_tissue(self, kind: int, organism_index: Int[Array, " B"]) -> Float32[Array, "T B 2 C"]:
-        drawn = self.embeddings[SITE_KINDS[kind]][...][organism_index]
-        return drawn.reshape(len(drawn), 2, self.spec.tracks, self.channels).transpose(2, 0, 1, 3)
+    def _counts(
+        self,
+        sites: Float32[Array, "B 4 K C"],
+        positions: Int32[Array, "B 4 K"],
+        known: Bool[Array, "B 2 K K"],
+        organism_index: Int[Array, " B"],
+    ) -> Float32[Array, "T B 2 K K"]:
+        """Softplus of the products of both sites' embeddings, turned by their positions; by tissue and strand."""
+        # What turns together stands in two halves: the products do not depend on the order of the channels.
+        pairs = sites.reshape(*sites.shape[:-1], -1, 2)
+        angle = angles(positions, self.channels, MAX_POSITION, sites.dtype)
+        donors, acceptors = ([x[:, side::2] for x in (pairs[..., 0], pairs[..., 1], angle)] for side in (0, 1))
+        # Every device has the pairs of its share of the donors with all acceptors.
+        donors = [divided(x.swapaxes(1, 2)).swapaxes(1, 2) for x in donors]
+        acceptors = [x.swapaxes(2, 3) for x in acceptors]
 
-    @staticmethod
-    def _counts(donors: tuple[Array, Array, Array], acceptors: tuple[Array, Array, Array]) -> Float32[Array, "B K K T"]:
-        """Softplus of the products of both sites' embeddings, turned by their positions."""
-
-        def product(tissue: tuple[Float32[Array, "B 2 C"], Float32[Array, "B 2 C"]]) -> Float32[Array, "B K K"]:
+        def product(own: Float32[Array, "B 4 2 C/2 2"]) -> Float32[Array, "B 2 K K"]:
             turned = []
-            for (sites, positions, _), own in zip((donors, acceptors), tissue, strict=True):
-                z = own[:, 0, None] * sites + own[:, 1, None]
-                turned.append(rotate(z[:, :, None], positions, MAX_POSITION)[:, :, 0])
-            return jnp.einsum("bdc,bac->bda", *turned)
+            for side, (even, odd, angle), axis in ((0, donors, 2), (1, acceptors, 3)):
+                scale, offset = (jnp.expand_dims(own[:, side::2, i], axis) for i in (0, 1))
+                turned.append(turn(even * scale[..., 0] + offset[..., 0], odd * scale[..., 1] + offset[..., 1], angle))
+            halves = (jnp.einsum("bsdc,bsca->bsda", *half) for half in zip(*turned, strict=True))
+            return jnp.where(known, jax.nn.softplus(sum(halves)), 0.0)
 
-        counts = lax.map(jax.checkpoint(product), (donors[2], acceptors[2]), batch_size=_TISSUES_AT_ONCE)
-        return jax.nn.softplus(counts).transpose(1, 2, 3, 0)
+        drawn = jnp.stack([self.embeddings[kind][...][organism_index] for kind in SITE_KINDS], axis=1)
+        drawn = drawn.reshape(*drawn.shape[:2], 2, self.spec.tracks, -1, 2)
+        together = None if platform() == "cpu" else _TISSUES_AT_ONCE
+        return lax.map(jax.checkpoint(product), drawn.transpose(3, 0, 1, 2, 4, 5), batch_size=together)
 
 
 def likely_sites(

@@ -17,6 +17,9 @@ class TrainingConfig:
     """Updates."""
     batch: Annotated[int, Field(ge=1)] = 64
     """Windows per update."""
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    """Equal parts that a batch is computed in, one after another, where it is too much for the devices at once. The
+    parts' gradients and statistics are averaged; batch normalisation sees one part at a time."""
     learning_rate: Annotated[float, Field(gt=0)] = 0.004
     """Peak of the schedule: linear warm-up, a constant phase, then cosine to zero."""
     warmup: Annotated[int, Field(ge=0)] = 5_000
@@ -36,6 +39,10 @@ class TrainingConfig:
     (the paper does not say)."""
     head_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     """Weight of a head's loss, by head name; 1 where not given (the paper's plain sum, junctions 0.2)."""
+    trunk_heads: list[str] | None = None
+    """Heads whose losses shape the network below them; the others learn from what it gives (the paper's ablation of
+    modalities). Not given: all of them. None of them, `[]`: the network below stays as it is, with its statistics, and
+    only heads are trained."""
     gene_weight: Annotated[float, Field(ge=0)] = 0.1
     """Weight of the gene-level loss of RNA-seq (paper; the released code has 0)."""
     gene_slots: Annotated[int, Field(ge=1)] = 32
@@ -72,8 +79,14 @@ class LoopConfig:
     """... or this many updates."""
     keep: Annotated[int, Field(ge=1)] = 2
     """Checkpoints kept."""
+    retries: Annotated[int, Field(ge=0)] = 1
+    """Times that a training job that failed is started again; it goes on from its newest checkpoint. Where a cluster's
+    time limit is shorter than the training: as many as it takes."""
     log_steps: Annotated[int, Field(ge=1)] = 50
     """Updates between lines of metrics.jsonl and of progress."""
+    sequence: Annotated[int, Field(ge=1)] | None = None
+    """Devices that share each window (8 cores in the paper's pretraining, 1 in its distillation). Not given: the batch
+    is divided over as many devices as it can be, and those that are left share windows."""
     prefetch: Annotated[int, Field(ge=0)] = 4
     """Batches prepared ahead by a thread."""
     threads: Annotated[int, Field(ge=1)] | None = None
@@ -89,6 +102,8 @@ class TrainedModel:
     """One model to train, or several copies of it: which organisms, which fold, from data or from teachers, and what
     differs from the shared recipe."""
 
+    like: str | None = None
+    """Entry of `models` whose keys this one has where it says nothing itself."""
     organisms: Annotated[list[str], Field(min_length=1)]
     """Organisms it is trained on."""
     fold: Annotated[int, Field(ge=0)] | Literal["all"]
@@ -98,7 +113,12 @@ class TrainedModel:
     """Models trained alike but for their seeds, which count up from `seed`; named `{name}_0`, `{name}_1`, ..."""
     teachers: str | None = None
     """Entry of `models` whose copies teach this one: it learns their predictions for mutated windows, not the data."""
-    training: dict[str, int | float | str | dict[str, float] | None] = Field(default_factory=dict)
+    teacher_count: Annotated[int, Field(ge=1)] | None = None
+    """How many of the copies teach, the first ones; all if not given."""
+    start: str | None = None
+    """Model whose weights this one begins with: an entry of `models` of the same fold, or the folder of a model, ours
+    or imported. Heads for other tracks than that model's begin anew."""
+    training: dict[str, int | float | str | list[str] | dict[str, float] | None] = Field(default_factory=dict)
     """Keys of `training` with values of this model's own (a seed, fewer steps)."""
 
     @property

@@ -22,6 +22,7 @@ from megabase.model.sharding import DATA
 from megabase.model.spec import ModelConfig
 from megabase.model.weights import DESCRIPTION, load
 from megabase.store.batches import Batch
+from megabase.training import hosts
 from megabase.training.config import TrainingConfig
 from megabase.training.losses import GENES, taught
 from megabase.training.mutations import mutated
@@ -55,10 +56,14 @@ class Teachers:
     def __init__(self, folders: Sequence[Path], student: ModelConfig, organisms: dict[str, int], mesh: Mesh) -> None:
         """Raises InputError for a teacher that predicts other tracks than the student, or differs from the others in
         size."""
-        self._mesh, self._values = mesh, []
+        self._mesh, self._count = mesh, len(folders)
         self._placed: tuple[tuple[int, ...], PyTree] | None = None
+        self._rows = hosts.own_rows(mesh.shape[DATA], mesh)
+        self._values: dict[int, PyTree] = {}
         network = None
-        for folder in folders:
+        # Those that ever teach on a device of this process.
+        for teacher in sorted({turn[row] for turn in map(self._turn, range(self._count)) for row in self._rows}):
+            folder = folders[teacher]
             model, described = load(folder)
             if model.config.heads != student.heads or described["organisms"] != organisms:
                 raise InputError(
@@ -71,27 +76,34 @@ class Teachers:
                 remedy = "train all teachers of a student with one `model`"
                 raise InputError("this teacher is not as large as the first", where=folder, remedy=remedy)
             self.graph, *values = plain(model)
-            self._values.append(jax.tree.map(np.asarray, values))
+            self._values[teacher] = jax.tree.map(np.asarray, values)
 
     def at(self, step: int) -> PyTree:
         """The values of the teachers of update `step`, stacked along `data`: they take turns.
 
         With as many teachers as devices each stays on its own, as in the paper.
         """
-        devices = self._mesh.shape[DATA]
-        turn = tuple((step * devices + device) % len(self._values) for device in range(devices))
+        turn = self._turn(step)
         if self._placed is None or self._placed[0] != turn:
             place = NamedSharding(self._mesh, PartitionSpec(DATA))
-            stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *(self._values[teacher] for teacher in turn))
-            self._placed = turn, jax.device_put(stacked, place)
+            own = [self._values[turn[row]] for row in self._rows]
+            self._placed = (
+                turn,
+                jax.tree.map(lambda *arrays: hosts.put_rows(np.stack(arrays), len(turn), self._rows, place), *own),
+            )
         return self._placed[1]
+
+    def _turn(self, step: int) -> tuple[int, ...]:
+        """Which teacher each device has."""
+        devices = self._mesh.shape[DATA]
+        return tuple((step * devices + device) % self._count for device in range(devices))
 
 
 class Distiller(Trainer):
     """The compiled update of a student, with its teachers' predictions inside; their values are arguments, so that all
     teachers share the program."""
 
-    compressed = True
+    taught = True
 
     def __init__(self, model: AlphaGenome, config: TrainingConfig, mesh: Mesh, teachers: Teachers) -> None:
         super().__init__(model, config, mesh)
@@ -101,7 +113,7 @@ class Distiller(Trainer):
         # The store's own targets are not looked at.
         masks = {name: mask for name, mask in batch["masks"].items() if name == GENES}
         asked = Batch(sequence=batch["sequence"], organism_index=batch["organism_index"], targets={}, masks=masks)
-        return state, on_mesh(asked, self.mesh), self._teachers.at(step)
+        return state, on_mesh(asked, self.mesh, self.config.batch), self._teachers.at(step)
 
     def _lesson(self, batch: PyTree, key: Array, *frozen: PyTree) -> Lesson:
         (teachers,) = frozen

@@ -106,23 +106,20 @@ def junction_loss(
     """Cross entropy of the shares of acceptors of each donor, and of donors of each acceptor; and 0.2 times the Poisson
     deviance of their totals. Those of the target are compressed above 10, unless they are `compressed` already."""
     target, predicted = jnp.where(mask, target, 0.0), jnp.where(mask, predicted, 0.0)
+    # The entropy of shares is written out in sums along each axis: all pairs of sites in all tissues are many, and no
+    # array of them is made but what is given, in the backward pass neither.
+    products = jnp.where(mask, (target + _TINY) * jnp.log(predicted + _TINY), 0.0)
     loss = jnp.float32(0)
     for axis in (1, 2):
         known = mask.any(axis=axis, keepdims=True)
         totals = predicted.sum(axis=axis, keepdims=True)
         wanted = target.sum(axis=axis, keepdims=True)
         counts = poisson(wanted if compressed else soft_clip(wanted), totals, known)
-        shares = [_shares(values, mask, axis) for values in (target, predicted)]
-        entropy = -jnp.sum(jnp.where(mask, shares[0] * jnp.log(shares[1]), 0.0), axis=axis, keepdims=True)
+        raised = _TINY * mask.sum(axis=axis, keepdims=True, dtype=totals.dtype)
+        sums = [jnp.where(known, values + raised, 1.0) for values in (wanted, totals)]
+        entropy = jnp.log(sums[1]) - products.sum(axis=axis, keepdims=True) / sums[0]
         loss += masked_mean(entropy, known) + JUNCTION_TOTALS_WEIGHT * counts
     return loss
-
-
-def _shares(values: Float[Array, "B D A T"], mask: Bool[Array, "B D A T"], axis: int) -> Float[Array, "B D A T"]:
-    """1 outside the mask, where logarithms are taken of it and thrown away."""
-    raised = jnp.where(mask, values + _TINY, 0.0)
-    sums = raised.sum(axis=axis, keepdims=True)
-    return jnp.where(mask, raised / jnp.where(sums > 0, sums, 1.0), 1.0)
 
 
 def gene_loss(
@@ -236,27 +233,47 @@ def objective(
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """The weighted sum of the losses of all heads, and each before its weight, by head. `genes`: exons, for the
     gene-level loss. `compressed`: totals of wanted junctions are compressed already, as predicted ones are."""
-    losses = {}
+    losses: dict[str, Float[Array, ""]] = {}
     for spec in heads:
-        outputs, own = predictions[spec.head], wanted[spec.head]
-        target, mask = own[spec.settings.resolutions[0]]
-        match spec.bundle:
-            case "CONTACT_MAPS":
-                losses[spec.head] = contact_loss(target, outputs["predictions"], mask)
-            case "SPLICE_SITES":
-                losses[spec.head] = splice_site_loss(target, outputs["logits"], mask)
-            case "SPLICE_SITE_USAGE":
-                losses[spec.head] = usage_loss(target, outputs["logits"], mask)
-            case "SPLICE_JUNCTIONS":
-                known = outputs["splice_junction_mask"] & mask
-                losses[spec.head] = junction_loss(target, outputs["predictions"], known, compressed=compressed)
-            case _:
-                losses[spec.head] = _tracks(outputs, own, config)
-        if spec.bundle == "RNA_SEQ" and genes is not None and config.gene_weight:
-            strands = jnp.asarray(spec.track_strands)[organism_index]
-            losses[GENES] = gene_loss(target, outputs["scaled_predictions_1bp"], mask, genes, strands)
-    total = sum((_weight(head, config) * loss for head, loss in losses.items()), jnp.float32(0))
-    return total, losses
+        own = predictions[spec.head], wanted[spec.head]
+        losses |= head_losses(spec, *own, genes, organism_index, config, compressed=compressed)
+    return weighted_sum(losses, config), losses
+
+
+def head_losses(
+    spec: HeadSpec,
+    outputs: Predictions,
+    wanted: dict[int, tuple[Float[Array, "B *positions T"], Bool[Array, "B *_positions T_or_1"]]],
+    genes: Bool[Array, "B S 2 G"] | None,
+    organism_index: Int[Array, " B"],
+    config: TrainingConfig,
+    *,
+    compressed: bool = False,
+) -> dict[str, Float[Array, ""]]:
+    """The loss of one head, and for RNA-seq that of its genes; as in `objective`."""
+    losses = {}
+    target, mask = wanted[spec.settings.resolutions[0]]
+    match spec.bundle:
+        case "CONTACT_MAPS":
+            losses[spec.head] = contact_loss(target, outputs["predictions"], mask)
+        case "SPLICE_SITES":
+            losses[spec.head] = splice_site_loss(target, outputs["logits"], mask)
+        case "SPLICE_SITE_USAGE":
+            losses[spec.head] = usage_loss(target, outputs["logits"], mask)
+        case "SPLICE_JUNCTIONS":
+            known = outputs["splice_junction_mask"] & mask
+            losses[spec.head] = junction_loss(target, outputs["predictions"], known, compressed=compressed)
+        case _:
+            losses[spec.head] = _tracks(outputs, wanted, config)
+    if spec.bundle == "RNA_SEQ" and genes is not None and config.gene_weight:
+        strands = jnp.asarray(spec.track_strands)[organism_index]
+        losses[GENES] = gene_loss(target, outputs["scaled_predictions_1bp"], mask, genes, strands)
+    return losses
+
+
+def weighted_sum(losses: Mapping[str, Float[Array, ""]], config: TrainingConfig) -> Float[Array, ""]:
+    """What is minimised."""
+    return sum((_weight(head, config) * loss for head, loss in losses.items()), jnp.float32(0))
 
 
 def _tracks(

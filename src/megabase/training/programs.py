@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax.stages import Compiled, Lowered
 
 from megabase.training.config import LoopConfig
 
@@ -43,7 +44,8 @@ class Program:
     def __init__(self, function: Callable[..., Any], **options: Any) -> None:
         """`options`: those of `jax.jit`."""
         self._function = jax.jit(function, **options)
-        self._compiled: Callable[..., Any] | None = None
+        self._compiled: Compiled | None = None
+        self._flops: float | None = None
 
     def __call__(self, *arguments: Any) -> Any:
         if self._compiled is None:
@@ -52,29 +54,38 @@ class Program:
             traced = time.monotonic()
             with _alone(hashlib.sha256(lowered.as_text().encode()).hexdigest()[:16]):
                 waited = time.monotonic()
-                self._compiled = lowered.compile(_options())
+                self._compiled = lowered.compile(compiler_options(jax.default_backend()))
             logger.info(
                 "the program was traced in %.0f s, waited for in %.0f s, compiled or read in %.0f s",
                 *(traced - began, waited - traced, time.monotonic() - waited),
             )
         return self._compiled(*arguments)
 
-    def text(self, *arguments: Any) -> str:
-        """The program for these arguments, before compilation; equal texts are one entry of the cache."""
-        return self._function.lower(*arguments).as_text()
+    @property
+    def flops(self) -> float | None:
+        """Floating-point operations of a call on one device, as XLA counts them: a loop's body once. None before the
+        first call."""
+        if self._compiled and self._flops is None:
+            self._flops = float((self._compiled.cost_analysis() or {}).get("flops", 0.0))
+        return self._flops
+
+    def lowered(self, *arguments: Any) -> Lowered:
+        """The program for these arguments, before compilation; those of equal text are one entry of the cache."""
+        return self._function.lower(*arguments)
 
 
-def _options() -> dict[str, str | bool]:
+def compiler_options(platform: str) -> dict[str, str | bool]:
     """On processors, sums along a window by XLA itself and not by the YNN library, JAX 0.10's choice: the step of the
     demo's model then takes two thirds of the time."""
-    return {"xla_cpu_experimental_ynn_fusion_type": ""} if jax.default_backend() == "cpu" else {}
+    return {"xla_cpu_experimental_ynn_fusion_type": ""} if platform == "cpu" else {}
 
 
 @contextmanager
 def _alone(name: str) -> Iterator[None]:
     """While inside, no other process on this cache is inside for the same program. A process that dies lets go."""
     cache: str | None = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
-    if not cache or "://" in cache:  # Object stores have no locks: there every process may compile.
+    # Object stores have no locks: there every process may compile. Processes of one program compile it together.
+    if not cache or "://" in cache or jax.process_count() > 1:
         yield
         return
     path = Path(cache) / f"{name}.lock"

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import nnx
+from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.stages import Lowered
 from jaxtyping import Array, Float, Int, Int32, PyTree, UInt8, UInt32
 
 from megabase.model.config import PAIR_BIN, TOKEN
+from megabase.model.heads import Embeddings
 from megabase.model.network import AlphaGenome
-from megabase.model.sharding import DATA, SEQUENCE
+from megabase.model.sharding import DATA, SEQUENCE, spread
+from megabase.model.spec import HeadSpec
 from megabase.store.batches import Batch
+from megabase.training import hosts
+from megabase.training.accumulation import in_parts
 from megabase.training.config import TrainingConfig
-from megabase.training.losses import GENES, Wanted, objective, observed
+from megabase.training.losses import GENES, head_losses, observed, weighted_sum
 from megabase.training.optimizer import optimizer, schedule
 from megabase.training.programs import Program
 
@@ -41,7 +47,8 @@ class Lesson(NamedTuple):
     """What one update learns: windows and what should be predicted for them."""
 
     sequence: UInt8[Array, "B S"]
-    wanted: Wanted
+    wanted: dict[str, Any]
+    """By head: as in `losses.Wanted`, or target and mask as the store has them."""
     positions: Int32[Array, "B 4 K"] | None
     """Sites that junctions are compared between, where the model predicts any."""
 
@@ -55,19 +62,29 @@ def make_mesh(data: int = 1, sequence: int | None = None) -> Mesh:
     return jax.make_mesh((data, sequence), (DATA, SEQUENCE), axis_types=(AxisType.Auto,) * 2)
 
 
-def on_mesh(batch: Batch, mesh: Mesh) -> PyTree:
-    """The batch on the mesh's devices: rows over `data`, positions over `sequence` where they divide."""
-    length = batch["sequence"].shape[1]
+def placed(x: Any, place: NamedSharding) -> Any:
+    """An array on devices; or its shape, which is enough to compile a program, there."""
+    if isinstance(x, jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place)
+    return hosts.put(x, place)
 
-    def placed(array: np.ndarray) -> Array:
-        over: list[str | None] = [DATA] if array.shape[0] % mesh.shape[DATA] == 0 else [None]
-        # Splice sites and junctions lie between places, not along the window.
-        along = array.ndim > 1 and array.shape[1] in (length, length // TOKEN, length // PAIR_BIN)
+
+def on_mesh(batch: Batch, mesh: Mesh, count: int | None = None) -> PyTree:
+    """The batch on the mesh's devices: rows over `data`, positions over `sequence` where they divide. `count`: rows of
+    the whole batch, where each of several processes brings those that its devices hold."""
+    length, count = batch["sequence"].shape[1], count or len(batch["sequence"])
+    rows = hosts.own_rows(count, mesh) if jax.process_count() > 1 else None
+
+    def put(array: Any) -> Any:
+        over: list[str | None] = [DATA] if count % mesh.shape[DATA] == 0 else [None]
+        # Splice sites are few, and not along the window; junctions are many, and divided by their donors.
+        along = array.ndim == 4 or (array.ndim > 1 and array.shape[1] in (length, length // TOKEN, length // PAIR_BIN))
         if along and array.shape[1] % mesh.shape[SEQUENCE] == 0:
             over.append(SEQUENCE)
-        return jax.device_put(array, NamedSharding(mesh, PartitionSpec(*over)))
+        place = NamedSharding(mesh, PartitionSpec(*over))
+        return placed(array, place) if rows is None else hosts.put_rows(array, count, rows, place)
 
-    return jax.tree.map(placed, dict(batch))
+    return jax.tree.map(put, dict(batch))
 
 
 def one_hot(sequence: UInt8[Array, "B S"]) -> Float[Array, "B S 4"]:
@@ -87,8 +104,8 @@ class Trainer:
     """The compiled update and validation of one model, on data. Models that differ in seed and data alone share the
     compiled programs on disk."""
 
-    compressed = False
-    """Whether the totals of junctions that lessons want are compressed already."""
+    taught = False
+    """Whether lessons are predictions, of teachers, which are in model space; otherwise they are the store's values."""
 
     def __init__(self, model: AlphaGenome, config: TrainingConfig, mesh: Mesh) -> None:
         self.config, self.mesh, self.heads = config, mesh, model.config.heads
@@ -96,12 +113,29 @@ class Trainer:
         self._optimizer = optimizer(config)
         self._schedule = schedule(config)
         everywhere = NamedSharding(mesh, PartitionSpec())
-        start = jnp.zeros((), jnp.int32), jnp.asarray(config.seed, jnp.uint32)
-        state = TrainState(*start, parameters, statistics, self._optimizer.init(parameters))
-        self.initial = jax.device_put(state, everywhere)
+
+        def shares(tree: PyTree) -> PyTree:
+            return jax.tree.map(lambda x: NamedSharding(mesh, spread(x.shape, mesh)), tree)
+
+        self._shares = shares(parameters)
+        state = self._start(parameters, statistics)
+        places = jax.tree.map(lambda _: everywhere, state)
+        # Every device updates its share of the parameters, and holds the moments of these alone.
+        places = places._replace(optimizer=shares(state.optimizer))
+        self.initial = jax.tree.map(placed, state, places)
         # The state is replaced at every update: its memory is handed on.
-        self._update_program = Program(self._update, donate_argnums=0, out_shardings=(everywhere, everywhere))
+        self._update_program = Program(self._update, donate_argnums=0, out_shardings=(places, everywhere))
         self._validate_program = Program(self._validate)
+
+    def _start(self, parameters: PyTree, statistics: PyTree) -> TrainState:
+        """Of shapes alone, where these are."""
+
+        def start(parameters: PyTree, statistics: PyTree) -> TrainState:
+            zero, seed = jnp.zeros((), jnp.int32), jnp.asarray(self.config.seed, jnp.uint32)
+            return TrainState(zero, seed, parameters, statistics, self._optimizer.init(parameters))
+
+        shapes_alone = isinstance(jax.tree.leaves(parameters)[0], jax.ShapeDtypeStruct)
+        return (partial(jax.eval_shape, start) if shapes_alone else start)(parameters, statistics)
 
     def model(self, state: TrainState) -> AlphaGenome:
         """The model with the state's values."""
@@ -116,70 +150,130 @@ class Trainer:
     def validate(self, state: TrainState, batch: Batch) -> Metrics:
         """Losses of a batch against its observed targets, as the trained model would have them."""
         with jax.set_mesh(self.mesh):
-            metrics: Metrics = self._validate_program(state, on_mesh(batch, self.mesh))
+            metrics: Metrics = self._validate_program(state, on_mesh(batch, self.mesh, self.config.batch))
         return metrics
+
+    @property
+    def flops(self) -> float | None:
+        """Floating-point operations of one update on all devices, once there was one."""
+        own = self._update_program.flops
+        return own and own * self.mesh.size * self.config.accumulate
 
     def program(self, batch: Batch) -> str:
         """The update as text, before compilation."""
+        return str(self.lowered(batch).as_text())
+
+    def lowered(self, batch: Batch) -> Lowered:
+        """The update, before compilation; model and batch may be shapes alone."""
         with jax.set_mesh(self.mesh):
-            return self._update_program.text(*self._arguments(self.initial, batch, 0))
+            return self._update_program.lowered(*self._arguments(self.initial, batch, 0))
 
     def _arguments(self, state: TrainState, batch: Batch, step: int) -> tuple[Any, ...]:
-        return state, on_mesh(batch, self.mesh)
+        return state, on_mesh(batch, self.mesh, self.config.batch)
 
     def _lesson(self, batch: PyTree, key: Array, *frozen: PyTree) -> Lesson:
         """What an update learns from `batch`; `key` is the update's own, and `frozen` what `_arguments` adds."""
         return self._seen(batch)
 
     def _seen(self, batch: PyTree) -> Lesson:
-        wanted = observed(batch["targets"], batch["masks"], batch["organism_index"], self.heads)
+        wanted = {spec.head: (batch["targets"][spec.head], batch["masks"][spec.head]) for spec in self.heads}
         return Lesson(batch["sequence"], wanted, batch.get("splice_site_positions"))
 
     def _update(self, state: TrainState, batch: PyTree, *frozen: PyTree) -> tuple[TrainState, Metrics]:
         # The key depends on seed and step alone, so that a resumed run drops and mutates the same.
         key = jax.random.fold_in(jax.random.key(state.seed), state.step)
-        lesson = self._lesson(batch, key, *frozen)
-        differentiated = jax.value_and_grad(self._loss, has_aux=True)
-        (loss, (losses, statistics)), gradients = differentiated(
-            state.parameters, state.statistics, batch, lesson, key, self.compressed
-        )
-        updates, optimized = self._optimizer.update(gradients, state.optimizer, state.parameters)
+
+        def learn(batch: PyTree, key: Array) -> tuple[Any, PyTree]:
+            return self._learnt(state.parameters, state.statistics, batch, self._lesson(batch, key, *frozen), key)
+
+        (loss, (losses, statistics)), gradients = in_parts(learn, batch, key, self.config.accumulate)
+        gradients = lax.with_sharding_constraint(gradients, self._shares)
+        own = lax.with_sharding_constraint(state.parameters, self._shares)
+        updates, optimized = self._optimizer.update(gradients, state.optimizer, own)
         metrics = {
             "loss": loss,
             "losses": losses,
             "gradient_norm": optax.global_norm(gradients),
             "learning_rate": jnp.asarray(self._schedule(state.step)),
         }
-        parameters = optax.apply_updates(state.parameters, updates)
+        parameters = optax.apply_updates(own, updates)
         return TrainState(state.step + 1, state.seed, parameters, statistics, optimized), metrics
 
     def _validate(self, state: TrainState, batch: PyTree) -> Metrics:
         lesson = self._seen(batch)
-        loss, (losses, _) = self._loss(state.parameters, state.statistics, batch, lesson, None, False)
-        return {"loss": loss, "losses": losses}
+        losses: dict[str, Float[Array, ""]] = {}
+        embeddings, _ = self._embedded(state.parameters, state.statistics, batch, lesson, None)
+        for spec in self.heads:
+            losses |= self._compared(spec, state.parameters, state.statistics, embeddings, batch, lesson, False)
+        return {"loss": weighted_sum(losses, self.config), "losses": losses}
 
-    def _loss(
+    def _learnt(
+        self, parameters: PyTree, statistics: PyTree, batch: PyTree, lesson: Lesson, key: Array
+    ) -> tuple[tuple[Float[Array, ""], tuple[dict[str, Float[Array, ""]], PyTree]], PyTree]:
+        """(loss, (losses, moved statistics)), gradients.
+
+        By the chain rule, written out: all predictions of 1 Mb take more memory than the network, so each head is
+        differentiated at once, and what remains of it is the gradient of the embeddings. Of heads that do not shape the
+        network below, not even that; where none does, that network is as after training.
+        """
+        shaping = self.config.trunk_heads
+        kept = key if shaping != [] else None
+        embed = partial(self._embedded, statistics=statistics, batch=batch, lesson=lesson, key=kept)
+        embeddings, back, moved = jax.vjp(embed, parameters, has_aux=True)
+        needs = {name: head.needs for name, head in nnx.merge(self.graph, parameters, statistics).heads.items()}
+        slopes: dict[str, Array] = {}
+        losses: dict[str, Float[Array, ""]] = {}
+        heads = {}
+        for spec in self.heads:
+
+            def compared(
+                own: PyTree, read: dict[str, Array], spec: HeadSpec = spec
+            ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+                with_own = {**parameters, "heads": {**parameters["heads"], spec.head: own}}
+                found = self._compared(spec, with_own, statistics, read, batch, lesson, self.taught)
+                return weighted_sum(found, self.config), found
+
+            read = {resolution: embeddings[resolution] for resolution in needs[spec.head]}
+            (_, found), (heads[spec.head], own) = jax.value_and_grad(compared, (0, 1), has_aux=True)(
+                parameters["heads"][spec.head], read
+            )
+            losses |= found
+            if shaping is None or spec.head in shaping:
+                slopes |= {name: slopes[name] + slope if name in slopes else slope for name, slope in own.items()}
+            # One head after the other, in this order: the compiler would hold several at once.
+            embeddings, slopes = lax.optimization_barrier((embeddings, slopes))
+        (gradients,) = back({name: slopes.get(name, jnp.zeros_like(x)) for name, x in embeddings.items()})
+        gradients = {**gradients, "heads": heads}
+        return (weighted_sum(losses, self.config), (losses, moved)), gradients
+
+    def _embedded(
+        self, parameters: PyTree, statistics: PyTree, batch: PyTree, lesson: Lesson, key: Array | None
+    ) -> tuple[dict[str, Array], PyTree]:
+        """What the heads read, by resolution, and the moved statistics. `key`: of the dropout; without one the model is
+        as after training."""
+        model = nnx.merge(self.graph, parameters, statistics)
+        needed = frozenset().union(*(head.needs for head in model.heads.values()))
+        embeddings = model.embed(
+            one_hot(lesson.sequence), batch["organism_index"], train=key is not None, key=key, needed=needed
+        )
+        moved = nnx.to_pure_dict(nnx.state(model, nnx.BatchStat))
+        return {resolution: embeddings.at(resolution) for resolution in sorted(needed)}, moved
+
+    def _compared(
         self,
+        spec: HeadSpec,
         parameters: PyTree,
         statistics: PyTree,
+        embeddings: dict[str, Array],
         batch: PyTree,
         lesson: Lesson,
-        key: Array | None,
-        compressed: bool,
-    ) -> tuple[Float[Array, ""], tuple[dict[str, Float[Array, ""]], PyTree]]:
-        """`key`: of the dropout; without one the model is as after training."""
+        taught: bool,
+    ) -> dict[str, Float[Array, ""]]:
+        """The losses of one head. `taught`: whether the lesson is in model space, as teachers give it."""
         model = nnx.merge(self.graph, parameters, statistics)
-        index = batch["organism_index"]
-        predictions, _ = model(
-            one_hot(lesson.sequence),
-            index,
-            train=key is not None,
-            key=key,
-            requested_outputs=frozenset(spec.head for spec in self.heads),
-            splice_site_positions=lesson.positions,
-        )
-        genes = batch["masks"].get(GENES)
-        loss, losses = objective(
-            predictions, lesson.wanted, genes, index, self.heads, self.config, compressed=compressed
-        )
-        return loss, (losses, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat)))
+        index, own = batch["organism_index"], lesson.wanted[spec.head]
+        read = Embeddings(**{f"embeddings_{resolution}": x for resolution, x in embeddings.items()})
+        outputs = model.read(read, index, {spec.head}, lesson.positions)[spec.head]
+        if not taught:
+            own = observed({spec.head: own[0]}, {spec.head: own[1]}, index, (spec,))[spec.head]
+        return head_losses(spec, outputs, own, batch["masks"].get(GENES), index, self.config, compressed=taught)

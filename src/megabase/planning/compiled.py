@@ -1,0 +1,61 @@
+"""What the text of a compiled program says about one device's part."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from typing import NamedTuple
+
+from megabase.model.blocks import BLOCK
+
+COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+"""Operations in which devices exchange values."""
+_BYTES = {"pred": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "f16": 2, "bf16": 2, "s64": 8, "u64": 8, "f64": 8}
+_SHAPE = re.compile(r"\b(pred|bf16|[fsu]\d+)\[([\d,]*)\]")
+
+
+class Exchanged(NamedTuple):
+    """Collectives of one kind."""
+
+    number: int
+    """How many stand in the program; those in a loop count once."""
+    bytes: int
+    """Size of what each device gets from them."""
+
+
+def exchanged(text: str) -> dict[str, Exchanged]:
+    """The collectives of a compiled program, by kind."""
+    found = {}
+    for kind in COLLECTIVES:
+        # `-start` is the first half of one that runs beside other work; its result holds the operand as well.
+        lines = re.findall(rf"= (.*?) {kind}(-start)?\(", text)
+        sizes = [_size(shapes) // (2 if start and kind != "all-reduce" else 1) for shapes, start in lines]
+        if lines:
+            found[kind] = Exchanged(len(lines), sum(sizes))
+    return found
+
+
+def full_length(text: str, length: int, channels: int = 64) -> list[str]:
+    """Shapes of arrays with a whole window of `length` positions and at least so many channels: an axis as long as the
+    window, or blocks of a folded convolution that add up to it."""
+    found = set()
+    for _, shape in set(_SHAPE.findall(text)):
+        sizes = [int(size) for size in shape.split(",") if size]
+        if math.prod(sizes) < channels * length:
+            continue
+        blocks = any(
+            BLOCK <= own < BLOCK + 16 and count * BLOCK >= length
+            for count, own in itertools.pairwise(sizes)
+            if len(sizes) > 2
+        )
+        if max(sizes) >= length or blocks:
+            found.add(shape)
+    return sorted(found)
+
+
+def _size(shapes: str) -> int:
+    return sum(
+        _BYTES.get(dtype, 4) * math.prod(int(size) for size in shape.split(",") if size)
+        for dtype, shape in _SHAPE.findall(shapes)
+    )
