@@ -13,6 +13,7 @@ import pytest
 from megabase import cli
 from megabase.commands import doctor
 from megabase.errors import InputError
+from megabase.launch import devices
 
 TRACKS = (
     "bundle\tindex\ttrack\tstrand\ttrack_id\tbiosample\tassay\ttarget\n"
@@ -132,7 +133,7 @@ def test_tracks_that_do_not_exist(tmp_path: Path) -> None:
 
 def test_doctor_fails_when_the_expected_device_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "find_tool", lambda: "v2.30.0 (/usr/bin/bedtools)")
-    monkeypatch.setattr(doctor, "seen_by_jax", lambda: ({"cpu"}, "1 x cpu"))
+    monkeypatch.setattr(devices, "seen", lambda: ({"cpu"}, "1 x cpu"))
     assert any("bedtools: v2.30.0" in line for line in doctor.diagnose("cpu"))
     with pytest.raises(InputError, match=r"no gpu is seen, only cpu.*EXTRAS=dev,cuda"):
         list(doctor.diagnose("gpu"))
@@ -146,15 +147,24 @@ def test_doctor_can_do_without_star(monkeypatch: pytest.MonkeyPatch) -> None:
         raise InputError("not found", where="STAR", remedy="install it")
 
     monkeypatch.setattr(doctor, "find_tool", lambda: "v2.30.0 (/usr/bin/bedtools)")
-    monkeypatch.setattr(doctor, "seen_by_jax", lambda: ({"cpu"}, "1 x cpu"))
+    monkeypatch.setattr(devices, "seen", lambda: ({"cpu"}, "1 x cpu"))
     monkeypatch.setattr("megabase.signal.splicing.star.find_star", absent)
     assert any(line.startswith("STAR: missing; splicing needs it") for line in doctor.diagnose(None))
 
 
 def test_doctor_sees_this_machine() -> None:
-    platforms, devices = doctor.seen_by_jax()
+    platforms, said = devices.seen()
     assert "cpu" in platforms
-    assert "cpu" in devices
+    assert "cpu" in said
+
+
+def test_a_platform_that_jax_cannot_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        raise RuntimeError("Unable to initialize backend 'tpu': no chips")
+
+    monkeypatch.setattr("jax.devices", fails)
+    with pytest.raises(InputError, match="jax: cannot start: Unable to initialize backend 'tpu'"):
+        devices.require("tpu")
 
 
 def test_schema_is_the_committed_one(repo_root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,11 +6,13 @@ import itertools
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
+import cooler
 import numpy as np
 import pandas as pd
 import pyBigWig
 import pytest
 
+from megabase.commands.contacts import chosen_maps, predict_contacts
 from megabase.commands.predict import chosen_organism, chosen_tracks, predict_region
 from megabase.errors import InputError
 
@@ -123,3 +125,48 @@ def test_organism_and_words_that_do_not_exist() -> None:
         chosen_tracks(many, "")
     with pytest.raises(InputError, match="no track has all of"):
         chosen_tracks(Fake.tracks["demo"], "liver")
+
+
+class FakeMaps:
+    """Contacts that give away which base codes the two bins begin with."""
+
+    def predict(self, codes: np.ndarray, organism: str, *, heads: frozenset[str]) -> dict[str, dict[int, np.ndarray]]:
+        assert heads == {"contact_maps"}
+        starts = codes[0, ::2048].astype(np.float32)
+        return {"contact_maps": {2048: np.stack([10 * starts[:, None] + starts], axis=-1)[None]}}
+
+
+class Bins:
+    """A genome whose bins of 2,048 bp have one code each."""
+
+    sizes = SIZES
+
+    def codes(self, chrom: str, start: int, end: int) -> np.ndarray:
+        positions = np.arange(start, end)
+        inside = (positions >= 0) & (positions < SIZES[chrom])
+        return np.where(inside, positions // 2048 % 4, 4).astype(np.uint8)
+
+
+@pytest.mark.parametrize("region", [Region("chr1", 0, 50_001), Region("chr1", 9_000, 31_000), Region("chr2", 100, 200)])
+def test_each_contact_is_there_once(tmp_path: Path, region: Region) -> None:
+    window = 16_384
+    (path,) = predict_contacts(FakeMaps(), Bins(), region, "demo", [(0, "m")], tmp_path, window=window)
+    file = cooler.Cooler(str(path))
+    assert file.binsize == 2048 and dict(file.chromsizes) == SIZES
+    first, last = file.extent((region.chrom, 0, SIZES[region.chrom]))
+    square = file.matrix(balance=False)[first:last, first:last]
+    bins = np.arange(last - first)
+    within = (bins >= region.start // 2048) & (bins < -(-region.end // 2048))
+    near = np.abs(bins[:, None] - bins) < window // 2048 // 2
+    low, high = np.minimum(bins[:, None], bins), np.maximum(bins[:, None], bins)
+    expected = 10.0 * (low % 4) + high % 4
+    shown = within[:, None] & within & near
+    assert np.array_equal(square[shown], expected[shown])
+    assert (square[~(within[:, None] & within)] == 0).all()
+    assert not file.pixels()[:].duplicated(["bin1_id", "bin2_id"]).any()
+    with pytest.raises(InputError, match="no multiple of 8192"):
+        predict_contacts(FakeMaps(), Bins(), region, "demo", [(0, "m")], tmp_path, window=2048)
+
+
+def test_maps_are_found_by_words() -> None:
+    assert chosen_maps(Fake.tracks["demo"], "k562") == [(0, "m")] and chosen_maps(Fake.tracks["demo"], "dnase") == []

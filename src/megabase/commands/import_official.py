@@ -83,12 +83,14 @@ def _leaves(tree: Any, path: str) -> Iterator[tuple[str, np.ndarray]]:
 
 def _tables(path: Path) -> dict[str, list[dict[str, Any]]]:
     """Track tables by bundle, as a model describes them: real tracks only."""
-    columns = ("ontology_curie", "biosample_name", "assay", "data_source")
+    columns = ("ontology_curie", "biosample_name", "biosample_type", "biosample_stage", "assay", "data_source")
+    more = ("endedness", "genetically_modified", "gtex_tissue")
     signs = {"positive": "+", "negative": "-"}
     return {
         bundle: [
             {"index": i, "track": row["name"], "track_id": row["name"], "strand": signs.get(row["strand"], ".")}
-            | {column: row.get(column, "") for column in columns}
+            | {column: row.get(column, "") for column in columns + more}
+            | {"target": row.get("transcription_factor_code") or row.get("histone_mark_code") or ""}
             for i, row in enumerate(row for row in rows if row["name"] != PADDING)
         ]
         for bundle, rows in released_tables(path).items()

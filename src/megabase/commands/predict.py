@@ -1,4 +1,4 @@
-"""`megabase predict`: the tracks of a region as bigWig files, to be looked at in any genome browser."""
+"""`megabase predict`: a region's tracks as bigWig files for any genome browser, its contact maps as cooler files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from megabase.artifacts import atomic_path
 from megabase.bundles import BUNDLES
+from megabase.commands.contacts import chosen_maps, predict_contacts
 from megabase.commands.tracks import matches
 from megabase.errors import InputError
 
@@ -73,7 +74,7 @@ def predict(
     resolution: int | None = None,
     window: int | None = None,
 ) -> list[Path]:
-    """Loads model and reference and writes the bigWigs of `predict_region`.
+    """Loads model and reference and writes the bigWigs of `predict_region` and the maps of `predict_contacts`.
 
     Raises InputError for weights, a reference, an organism, a region or words that lead nowhere.
     """
@@ -85,9 +86,13 @@ def predict(
     place = parse_region(region, genome.sizes, where="--region")
     predictor = Predictor.load(weights)
     name = chosen_organism(predictor, organism)
-    tracks = chosen_tracks(predictor.tracks[name], words)
-    length = window or predictor.window_length
-    return predict_region(predictor, genome, place, name, tracks, out, window=length, resolution=resolution)
+    tables, length = predictor.tracks[name], window or predictor.window_length
+    maps = chosen_maps(tables, words)
+    if maps and not any(BUNDLES[bundle].kind == "signal" for bundle in tables if _hits(bundle, tables[bundle], words)):
+        return predict_contacts(predictor, genome, place, name, maps, out, window=length)
+    tracks = chosen_tracks(tables, words)
+    paths = predict_region(predictor, genome, place, name, tracks, out, window=length, resolution=resolution)
+    return paths + (predict_contacts(predictor, genome, place, name, maps, out, window=length) if maps else [])
 
 
 def chosen_organism(predictor: Predicts, organism: str | None) -> str:
@@ -105,10 +110,7 @@ def chosen_tracks(tables: Mapping[str, pd.DataFrame], words: str) -> dict[str, l
     """(position within the head, track_id) of the tracks that hold every word, by head; contact maps are no tracks."""
     found: dict[str, list[tuple[int, str]]] = {}
     for bundle, table in tables.items():
-        if BUNDLES[bundle].kind != "signal":
-            continue
-        rows: list[dict[str, str]] = table.astype(str).assign(bundle=bundle).to_dict("records")  # type: ignore[assignment]
-        if hits := [(position, row["track_id"]) for position, row in enumerate(rows) if matches(row, words)]:
+        if BUNDLES[bundle].kind == "signal" and (hits := _hits(bundle, table, words)):
             found[BUNDLES[bundle].head] = hits
     number = sum(map(len, found.values()))
     if number > _MOST:
@@ -116,6 +118,11 @@ def chosen_tracks(tables: Mapping[str, pd.DataFrame], words: str) -> dict[str, l
     if not found:
         raise InputError(f"no track has all of `{words}`", where="--tracks", remedy="leave a word out")
     return found
+
+
+def _hits(bundle: str, table: pd.DataFrame, words: str) -> list[tuple[int, str]]:
+    rows: list[dict[str, str]] = table.astype(str).assign(bundle=bundle).to_dict("records")  # type: ignore[assignment]
+    return [(position, row["track_id"]) for position, row in enumerate(rows) if matches(row, words)]
 
 
 def predict_region(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from megabase.genome.regions import Region
 from megabase.scoring.polyadenylation import UPSTREAM
 from megabase.scoring.vcf import Variant
 
+_SHORT = 64
+"""Bases of a variant that are usual: longer ones may touch more genes."""
 _SHARE = 0.8
 """Least share of a gene's polyadenylation sites on the window's side of each of its ends."""
 
@@ -27,6 +30,8 @@ class Gene:
     strand: str
     kind: str
     """Its type, such as `protein_coding`."""
+    name: str = ""
+    """Its symbol."""
 
 
 class Annotation:
@@ -53,6 +58,20 @@ class Annotation:
         polya = folder / "polya.parquet"
         return Annotation(genes, exons, pd.read_parquet(polya) if polya.exists() else None)
 
+    def most(self, length: int) -> tuple[int, int, int]:
+        """The most there is anywhere: genes that start in a window of `length` bp, genes around a short variant, and
+        polyadenylation sites of those."""
+        genes = self._genes.values()
+        sites = [
+            [len(self._polya.get((chrom, gene.strand, _unversioned(gene.id)), ())) for gene in own.genes]
+            for chrom, own in self._genes.items()
+        ]
+        return (
+            max((exons.most(length) for exons in self._exons.values()), default=0),
+            max((own.most(np.ones(len(own.genes), int)) for own in genes), default=0),
+            max((own.most(np.array(counts, int)) for own, counts in zip(genes, sites, strict=True)), default=0),
+        )
+
     def bodies(self, variant: Variant) -> list[Gene]:
         """The genes around a variant: those that REF, or as many bases as ALT has, overlap."""
         last = max(variant.end, variant.start + len(variant.alt))
@@ -66,8 +85,9 @@ class Annotation:
             return []
         found: dict[str, np.ndarray] = {}
         for gene, start, end in exons.of_transcripts_starting(region):
-            mask = found.setdefault(gene, np.zeros(region.end - region.start, bool))
-            mask[max(start - region.start, 0) : max(end - region.start, 0)] = True
+            if gene not in found:
+                found[gene] = np.zeros(region.end - region.start, bool)
+            found[gene][max(start - region.start, 0) : max(end - region.start, 0)] = True
         return [(gene, found[gene.id]) for gene in genes.named(found) if found[gene.id].any()]
 
     def ends(self, variant: Variant, region: Region) -> list[tuple[Gene, Int[np.ndarray, " sites"]]]:
@@ -99,10 +119,20 @@ class _Genes:
 
     def __init__(self, rows: pd.DataFrame) -> None:
         rows = rows.sort_values(["start", "end"], kind="stable")
-        columns = (rows[name].tolist() for name in ("gene_id", "start", "end", "strand", "gene_type"))
+        named = rows.assign(gene_name=rows["gene_name"] if "gene_name" in rows else rows["gene_id"])
+        columns = (named[name].tolist() for name in ("gene_id", "start", "end", "strand", "gene_type", "gene_name"))
         self.genes = [Gene(*values) for values in zip(*columns, strict=True)]
         self.starts, self.ends = rows["start"].to_numpy(), rows["end"].to_numpy()
         self.places = {gene.id: i for i, gene in enumerate(self.genes)}
+
+    def most(self, weights: Int[np.ndarray, " genes"]) -> int:
+        """The largest sum of weights of the genes that one short variant touches."""
+        if not len(weights):
+            return 0
+        order = np.argsort(self.ends, kind="stable")
+        begun = np.concatenate([[0], np.cumsum(weights)])[np.searchsorted(self.starts, self.starts + _SHORT)]
+        over = np.concatenate([[0], np.cumsum(weights[order])])[np.searchsorted(self.ends[order], self.starts, "right")]
+        return int((begun - over).max())
 
     def overlapping(self, start: int, end: int) -> list[Gene]:
         before = np.searchsorted(self.starts, end)
@@ -129,6 +159,22 @@ class _Exons:
             np.unique(exons["start"][~plus & left]),
             np.unique(exons["end"][~plus & right] - 1),
         ]
+
+    def most(self, length: int) -> int:
+        """The largest number of genes with a transcript that starts within `length` bp."""
+        starts = sorted({(int(first), gene) for first, (gene, _, _) in zip(self.first, self.rows, strict=True)})
+        inside: Counter[str] = Counter()
+        left = most = 0
+        for place, gene in starts:
+            inside[gene] += 1
+            while starts[left][0] <= place - length:
+                gone = starts[left][1]
+                inside[gone] -= 1
+                if not inside[gone]:
+                    del inside[gone]
+                left += 1
+            most = max(most, len(inside))
+        return most
 
     def of_transcripts_starting(self, region: Region) -> list[tuple[str, int, int]]:
         first, last = np.searchsorted(self.first, [region.start, region.end])

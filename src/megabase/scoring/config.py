@@ -30,7 +30,7 @@ class Scorer:
     """Of families `center` and `exons`; of family `bodies`, `SIGNED` keeps the sign of the change, otherwise its
     magnitude counts."""
     width: int = 0
-    """Of family `center`: bp of the window."""
+    """Of family `center`: bp of the window; 0: the whole sequence."""
     resolution: int = 1
     """Of the predictions that are compared, in bp."""
 
@@ -38,6 +38,10 @@ class Scorer:
     def bins(self) -> int:
         """Bins of the window around the variant."""
         return -(-self.width // self.resolution)
+
+    def bins_of(self, positions: int) -> int:
+        """Bins that are looked at in a sequence of so many positions."""
+        return min(self.bins or positions, positions)
 
 
 def _center(bundle: BundleName, width: int, resolution: int = 1) -> tuple[Scorer, Scorer]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float32, Int, Int32, Shaped, UInt8
 
 from megabase.model.network import AlphaGenome
+from megabase.model.sharding import DATA
 from megabase.model.spec import HeadSpec
 
 Outputs = dict[str, dict[str, Float32[Array, "B *positions T"]]]
@@ -25,7 +28,7 @@ class Forward:
     def __init__(self, model: AlphaGenome) -> None:
         self.specs: dict[str, HeadSpec] = {spec.head: spec for spec in model.config.heads}
         """By head, in the order of the model."""
-        self.graph, self.state = nnx.split(model)
+        self.graph, self.state = nnx.split(model.prepared())
         self._compiled = jax.jit(self._predict, static_argnames="heads")
 
     def __call__(
@@ -38,10 +41,28 @@ class Forward:
         """What these heads predict for base codes (4: unknown) and rows of organisms; junctions at `positions`."""
         return self._compiled(self.state, codes, index, positions, heads=frozenset(heads))
 
-    def compiled(self, program: Any) -> Any:
-        """`program(model, *arrays)` as one compiled function of the arrays."""
+    def compiled(self, program: Any, whole: int = 0) -> Any:
+        """`program(model, *arrays)` as a compiled function of the arrays, one program for each of their shapes.
+
+        Arrays and what the program gives are divided over all devices by their first axis where it can be divided; the
+        first `whole` arrays go to every device.
+        """
         run = jax.jit(lambda state, *arrays: program(nnx.merge(self.graph, state), *arrays))
-        return partial(run, self.state)
+        devices = jax.device_count()
+        if devices == 1:
+            return partial(run, self.state)
+        mesh = jax.make_mesh((devices,), (DATA,), axis_types=(AxisType.Auto,))
+
+        @cache
+        def mapped(count: int) -> Any:
+            given = (P(),) * (whole + 1) + (P(DATA),) * (count - whole)
+            return jax.jit(jax.shard_map(run, mesh=mesh, in_specs=given, out_specs=P(DATA), check_vma=False))
+
+        def divided(*arrays: Any) -> Any:
+            fits = len(arrays[whole]) % devices == 0
+            return (mapped(len(arrays)) if fits else run)(self.state, *arrays)
+
+        return divided
 
     def _predict(
         self, state: Any, codes: Array, index: Array, positions: Array | None, *, heads: frozenset[str]

@@ -24,6 +24,10 @@ class Junction(NamedTuple):
     """First base of the intron, 0-based."""
     end: int
     scores: Float[np.ndarray, " T"]
+    ref: Float[np.ndarray, " T"]
+    """Reads of the reference, and ..."""
+    alt: Float[np.ndarray, " T"]
+    """... those of the alternative."""
 
 
 def junction_scores(
@@ -50,16 +54,18 @@ def junction_scores(
         forward = second > first + 1
         i, j, start, end = i[forward], j[forward], first[forward] + 1, second[forward]
         columns = slice(half * tissues, (half + 1) * tissues)
-        change = np.log(alt[i, j, columns] + _PSEUDOCOUNT) - np.log(ref[i, j, columns] + _PSEUDOCOUNT)
-        by_strand[strand] = start + region.start, end + region.start, np.abs(change).astype(np.float16)
+        both = ref[i, j, columns], alt[i, j, columns]
+        change = np.log(both[1] + _PSEUDOCOUNT) - np.log(both[0] + _PSEUDOCOUNT)
+        by_strand[strand] = start + region.start, end + region.start, np.abs(change).astype(np.float16), both
     for gene in genes:
         if gene.kind != "protein_coding" or gene.strand not in by_strand:
             continue
-        start, end, scores = by_strand[gene.strand]
+        start, end, scores, both = by_strand[gene.strand]
         inside = np.flatnonzero((start > gene.start) & (end < gene.end))
         if not len(inside):
             continue
         most = inside[scores[inside].argmax(axis=0)]
         for row in dict.fromkeys(most.tolist()):
-            found.append(Junction(gene, int(start[row]), int(end[row]), scores[row].astype(np.float32)))
+            values = scores[row].astype(np.float32), *(reads[row] for reads in both)
+            found.append(Junction(gene, int(start[row]), int(end[row]), *values))
     return found

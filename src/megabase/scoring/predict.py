@@ -48,17 +48,22 @@ class Predictor:
         return Predictor(*load(directory))
 
     def predict(
-        self, codes: UInt8[np.ndarray, "B S"], organism: str, reverse_complement_average: bool = True
+        self,
+        codes: UInt8[np.ndarray, "B S"],
+        organism: str,
+        reverse_complement_average: bool = True,
+        *,
+        heads: frozenset[str] | None = None,
     ) -> Tracks:
-        """Predictions for base codes (4: unknown), for the organism's own tracks; float32.
+        """Predictions of all `heads`, or of these, for base codes (4: unknown); of the organism's own tracks, float32.
 
         With `reverse_complement_average`, the mean with what the other strand predicts (paper section 7).
         Raises InputError for an organism that the model does not know.
         """
-        forward = self._tracks(codes, organism)
+        forward = self._tracks(codes, organism, heads)
         if not reverse_complement_average:
             return forward
-        turned = self._tracks(reverse_complement(codes), organism)
+        turned = self._tracks(reverse_complement(codes), organism, heads)
         return {
             head: {
                 r: (values + self._turned_back(turned[head][r], head, r, organism)) / 2 for r, values in outputs.items()
@@ -104,9 +109,10 @@ class Predictor:
             raise InputError(f"the model knows no organism `{organism}`", where="predict", remedy=remedy)
         return self._rows[organism]
 
-    def _tracks(self, codes: UInt8[np.ndarray, "B S"], organism: str) -> Tracks:
+    def _tracks(self, codes: UInt8[np.ndarray, "B S"], organism: str, heads: frozenset[str] | None) -> Tracks:
         row, specs = self._row(organism), self._forward.specs
-        predictions = self._forward(codes, np.full(len(codes), row, np.int32), specs.keys() - {JUNCTIONS})
+        wanted = (specs.keys() if heads is None else heads) - {JUNCTIONS}
+        predictions = self._forward(codes, np.full(len(codes), row, np.int32), wanted)
         made: Tracks = {}
         for head, spec in specs.items():
             if spec.bundle not in self.tracks[organism] or head not in predictions:

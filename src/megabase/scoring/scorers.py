@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float, Int
 from megabase.errors import InputError
 from megabase.genome.regions import Region
 from megabase.scoring.annotation import Gene, pas_mask
-from megabase.scoring.center import center_score
+from megabase.scoring.center import NARROW, aggregated, center_score, window_bins
+from megabase.scoring.comparison import Compared
 from megabase.scoring.config import EXTRA, SCORERS, Scorer
 from megabase.scoring.contacts import contact_score
 from megabase.scoring.genes import exon_score
@@ -41,17 +42,6 @@ class Setting(NamedTuple):
                 yield pas_mask(int(site), gene.strand, self.region)
 
 
-class Seen(NamedTuple):
-    """What both alleles of one variant predict: one variant of `megabase.scoring.comparison.Compared`."""
-
-    center: dict[str, Float[np.ndarray, "2 bins T"]]
-    contacts: Float[np.ndarray, "2 P T"] | None
-    covered: Float[np.ndarray, "2 M T"] | None
-    bodies: dict[str, Float[np.ndarray, "H T"]]
-    junctions: Float[np.ndarray, "2 K K 2*T"] | None
-    positions: Int[np.ndarray, "4 K"] | None
-
-
 class Score(NamedTuple):
     """The scores of one scorer for one gene or junction, or for neither."""
 
@@ -59,6 +49,8 @@ class Score(NamedTuple):
     junction: tuple[int, int] | None
     """Start and end of the intron, 0-based half-open."""
     values: Float[np.ndarray, " T"]
+    both: tuple[Float[np.ndarray, " T"], Float[np.ndarray, " T"]] | None = None
+    """What REF and ALT predict (`megabase.scoring.table.VALUES`), where that is known."""
 
 
 def chosen_scorers(names: Sequence[str], bundles: Sequence[str]) -> list[Scorer]:
@@ -83,35 +75,53 @@ def chosen_scorers(names: Sequence[str], bundles: Sequence[str]) -> list[Scorer]
     return [scorer for name, scorer in usable.items() if not names or name in names]
 
 
-def scores(scorer: Scorer, setting: Setting, seen: Seen) -> Iterator[Score]:
+def scores(scorer: Scorer, setting: Setting, seen: Compared) -> Iterator[Score]:
     """The scores of a variant; none where there is no gene for a scorer of genes."""
     match scorer.family:
         case "center":
-            ref, alt = seen.center[scorer.bundle]
-            values = center_score(ref, alt, scorer.aggregation)  # type: ignore[arg-type]
-            yield Score(None, None, values)
+            yield _center(scorer, setting, seen)
         case "contacts":
             assert seen.contacts is not None
-            yield Score(None, None, contact_score(*seen.contacts))
+            ref, alt = seen.contacts
+            yield Score(None, None, contact_score(ref, alt), (ref.mean(axis=0), alt.mean(axis=0)))
         case "exons":
-            assert seen.covered is not None
             lengths = np.array([mask.sum() for _, mask in setting.exons], int)
-            ref, alt = seen.covered[:, : len(lengths)]
+            ref, alt = seen.covered[scorer.bundle][:, : len(lengths)]
             values = exon_score(ref, alt, lengths, scorer.aggregation)  # type: ignore[arg-type]
-            for (gene, _), row in zip(setting.exons, values, strict=True):
-                yield Score(gene, None, row)
+            for row, (gene, _) in enumerate(setting.exons):
+                yield Score(gene, None, values[row], (ref[row] / lengths[row], alt[row] / lengths[row]))
         case "bodies":
-            for gene, row in zip(setting.bodies, seen.bodies[scorer.bundle], strict=False):
-                yield Score(gene, None, row if scorer.aggregation == "SIGNED" else np.abs(row))
+            before = seen.before.get(scorer.bundle)
+            for row, gene in enumerate(setting.bodies):
+                change = seen.bodies[scorer.bundle][row]
+                both = None if before is None else (before[row], before[row] + change)
+                yield Score(gene, None, change if scorer.aggregation == "SIGNED" else np.abs(change), both)
         case "junctions":
             assert seen.junctions is not None and seen.positions is not None
             ref, alt = seen.junctions
             for found in junction_scores(ref, alt, seen.positions, setting.region, setting.bodies):
-                yield Score(found.gene, (found.start, found.end), found.scores)
+                yield Score(found.gene, (found.start, found.end), found.scores, (found.ref, found.alt))
         case "polyadenylation":
-            assert seen.covered is not None
             first = len(setting.exons)
             for gene, sites in setting.ends:
-                ref, alt = seen.covered[:, first : first + len(sites)]
-                yield Score(gene, None, polyadenylation_score(ref, alt))
+                ref, alt = seen.covered[scorer.bundle][:, first : first + len(sites)]
+                both = ref.sum(axis=0), alt.sum(axis=0)
+                yield Score(gene, None, polyadenylation_score(ref, alt), both)
                 first += len(sites)
+
+
+def _center(scorer: Scorer, setting: Setting, seen: Compared) -> Score:
+    """Of the window around the variant, cut where the sequence ends."""
+    positions = (setting.region.end - setting.region.start) // scorer.resolution
+    first, last = 0, positions
+    if scorer.width:
+        at = setting.variant.start - setting.region.start
+        first, last = window_bins(at, scorer.bins, scorer.resolution, positions * scorer.resolution)
+    bins = scorer.bins_of(positions)
+    if bins > NARROW:
+        return Score(None, None, aggregated(seen.wide[scorer.name], last - first, scorer.aggregation))  # type: ignore[arg-type]
+    # The device gives a whole window even at the sequence's ends.
+    shown = min(first, positions - bins)
+    ref, alt = seen.center[scorer.bundle, scorer.width][:, first - shown : last - shown]
+    both = ref.sum(axis=0), alt.sum(axis=0)
+    return Score(None, None, center_score(ref, alt, scorer.aggregation), both)  # type: ignore[arg-type]

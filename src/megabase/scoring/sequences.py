@@ -17,16 +17,26 @@ def window(variant: Variant, length: int) -> Region:
     return Region(variant.chrom, start, start + length)
 
 
+def window_on_grid(variant: Variant, length: int, grid: int) -> Region:
+    """The window of `length` bp around the multiple of `grid` bp nearest to the variant: neighbours share it."""
+    middle = ((variant.start + variant.end) // 2 + grid // 2) // grid * grid
+    return Region(variant.chrom, middle - length // 2, middle - length // 2 + length)
+
+
 def alleles(reference: Sequences, variant: Variant, region: Region) -> UInt8[np.ndarray, "2 S"]:
     """Base codes of REF and ALT, both from the start of the region and of its length.
 
     What an insertion pushes over the right end is cut; what a deletion lacks there is the sequence that follows
-    (architecture reference 9).
+    (architecture reference 9). REF's bases are those of the variant, whatever the reference has.
     """
     length, at = region.end - region.start, variant.start - region.start
     codes = reference.codes(region.chrom, region.start, region.end + max(len(variant.ref) - len(variant.alt), 0))
-    alternative = np.concatenate([codes[:at], encode(variant.alt), codes[at + len(variant.ref) :]])
-    return np.stack([codes[:length], alternative[:length]])
+    return np.stack(
+        [
+            np.concatenate([codes[:at], encode(allele), codes[at + len(variant.ref) :]])[:length]
+            for allele in (variant.ref, variant.alt)
+        ]
+    )
 
 
 def indel(variant: Variant, region: Region) -> tuple[int, int]:
