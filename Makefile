@@ -66,8 +66,11 @@ test-long: check ## The tests with their full counts, within an hour
 	@$(BIN)/pytest -q
 
 ##@ Measure
-.PHONY: bench bench-store bench-model bench-signal
-bench: bench-signal bench-store bench-model ## All benchmarks
+.PHONY: bench bench-dag bench-store bench-model bench-train bench-signal bench-score
+bench: bench-dag bench-signal bench-store bench-model bench-train bench-score ## All benchmarks
+
+bench-dag: setup ## Planning the paper's config and the demo's
+	@$(BIN)/python benchmarks/bench_dag.py
 
 bench-signal: setup ## Reading source files
 	@$(BIN)/python benchmarks/bench_signal.py
@@ -77,6 +80,12 @@ bench-store: setup ## Writing and reading the store
 
 bench-model: setup ## Forward pass and training step
 	@$(BIN)/python benchmarks/bench_model.py
+
+bench-train: setup ## What the training loop costs beside the bare update
+	@$(BIN)/python benchmarks/bench_train.py
+
+bench-score: setup ## Scoring of variants: shared windows, overhead, large files
+	@$(BIN)/python benchmarks/bench_score.py
 
 ##@ Maintain
 .PHONY: generate lock format

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -62,6 +62,55 @@ def tracks(
 
 
 @app.command
+def manifest(
+    action: tyro.conf.Positional[Literal["compare", "diff"]],
+    folders: tyro.conf.Positional[tuple[Path, ...]],
+    *,
+    released: Path | None = None,
+    names: int | None = None,
+) -> None:
+    """Compares a manifest with the release's tracks (`compare FOLDER`), or two manifests (`diff FOLDER FOLDER`).
+
+    Args:
+        action: compare: expected, found, missing and extra tracks, by name. diff: what came, went and changed.
+        folders: Folders of manifests, such as data/paper/manifest; of diff also single tables of files.
+        released: Folder with the release's tables of tracks, human.tsv and mouse.tsv; by default that beside the
+            manifest, `released/`.
+        names: Missing and extra tracks that are named, at most, per output type; all by default.
+    """
+    from megabase.commands import manifest as own
+
+    if len(folders) != {"compare": 1, "diff": 2}[action]:
+        what = f"{len(folders)} folders for {action}"
+        raise InputError(what, where="manifest", remedy="give one to compare, two to diff")
+    if action == "compare":
+        _print(own.compare(folders[0], released or folders[0] / "released", names))
+    else:
+        _print(own.diff(*folders))
+
+
+@app.command
+def plan(
+    configfile: tuple[Path, ...],
+    *,
+    gbit: float = 1.0,
+    cores: int = 64,
+    utilisation: float = 0.4,
+) -> None:
+    """Says what a config will fetch, store and compute, and what training costs.
+
+    Args:
+        configfile: YAML files, each merged over the one before; config/default.yaml lies under them.
+        gbit: Bandwidth in Gbit/s.
+        cores: Processor cores that build tracks at the same time.
+        utilisation: Share of a device's peak that training reaches, counting useful operations.
+    """
+    from megabase.commands.plan import plan
+
+    _print(plan(configfile, gbit, cores, utilisation))
+
+
+@app.command
 def predict(
     weights: tyro.conf.Positional[Path],
     *,
@@ -73,13 +122,13 @@ def predict(
     resolution: int | None = None,
     window: int | None = None,
 ) -> None:
-    """Predicts a region and writes one bigWig per track.
+    """Predicts a region and writes one bigWig per track, and one cooler file per contact map.
 
     Args:
         weights: Folder of the model, such as results/demo/models/fold_0.
         reference: Folder of the reference, such as data/demo/reference/demo.
         region: chrom:start-end, 0-based and half-open, or a whole chromosome.
-        out: Folder for the bigWig files.
+        out: Folder for the files.
         organism: Name of the organism in the model; not needed where it has one.
         tracks: Words that a track must have, as in `megabase tracks`; all tracks by default.
         resolution: Bin size in bp: 1 or 128; the finest of each output type by default.
@@ -95,28 +144,121 @@ def score(
     variants: tyro.conf.Positional[Path],
     *,
     model: Path,
-    reference: Path,
-    out: Path,
+    out: Annotated[Path, tyro.conf.arg(aliases=("-o",))],
+    reference: Path | None = None,
     organism: str | None = None,
     scorers: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
     batch: int = 1,
+    window_grid: int = 0,
+    values: tyro.conf.FlagCreatePairsOff[bool] = False,
+    calibration: Path | None = None,
     single_strand: tyro.conf.FlagCreatePairsOff[bool] = False,
 ) -> None:
     """Scores variants: what each changes in every track, by the paper's recommended scorers.
 
+    A run that is stopped goes on where it was. Variants that cannot be scored are listed in OUT.skipped.tsv.
+
     Args:
-        variants: VCF, plain or gzipped.
+        variants: VCF, plain, gzipped or bgzipped.
         model: Folder of the model, such as results/demo/models/student.
-        reference: Folder of the reference, such as data/demo/reference/human.
         out: Parquet file of the scores.
+        reference: Folder of the reference, such as data/demo/reference/human; looked for under data/ by default.
         organism: Name of the organism in the model; not needed where it has one.
         scorers: Names of scorers, such as DNASE; may be repeated; all by default.
         batch: Variants predicted at once.
+        window_grid: Neighbouring variants share windows whose middles are multiples of so many bp, and with them the
+            reference's predictions, which halves the time; by default each variant is in the middle of its own.
+        values: Two more columns: what REF and ALT predict.
+        calibration: Table of `megabase calibrate`: one more column, the score's quantile among common variants.
         single_strand: Predict the forward strand only, in half the time.
     """
     from megabase.commands.score import score
 
-    _print([str(score(variants, model, reference, out, organism, scorers, batch, not single_strand))])
+    more = (window_grid, values, calibration)
+    _print([str(score(variants, model, reference, out, organism, scorers, batch, not single_strand, *more))])
+
+
+@app.command
+def calibrate(
+    scores: tyro.conf.Positional[Path],
+    *,
+    out: Annotated[Path, tyro.conf.arg(aliases=("-o",))],
+) -> None:
+    """Makes a table of quantiles from the scores of common variants, for `megabase score --calibration`.
+
+    Saved as quantiles.ORGANISM.parquet in the model's folder, it is found by megabase.scoring.load().
+
+    Args:
+        scores: Parquet file of `megabase score` for a VCF of common variants.
+        out: Parquet file of the quantiles.
+    """
+    from megabase.scoring.calibration import calibrate
+
+    calibrate(scores, out)
+    _print([str(out)])
+
+
+@app.command
+def ism(
+    weights: tyro.conf.Positional[Path],
+    *,
+    region: str,
+    out: Annotated[Path, tyro.conf.arg(aliases=("-o",))],
+    reference: Path | None = None,
+    organism: str | None = None,
+    scorers: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+    batch: int = 1,
+    window: int | None = None,
+    single_strand: tyro.conf.FlagCreatePairsOff[bool] = False,
+) -> None:
+    """Changes every base of a region, one at a time, and writes what each change does: in-silico mutagenesis.
+
+    Args:
+        weights: Folder of the model, such as results/demo/models/student.
+        region: chrom:start-end, 0-based and half-open.
+        out: Parquet file: for each base, scorer, gene and track the scores of the other three, and the contribution.
+        reference: Folder of the reference; looked for under data/ by default.
+        organism: Name of the organism in the model; not needed where it has one.
+        scorers: Names of scorers; may be repeated; ATAC and DNASE by default.
+        batch: Changes predicted at once.
+        window: Length in bp of the sequence around the region; that of training by default.
+        single_strand: Predict the forward strand only, in half the time.
+    """
+    from megabase.commands.ism import ism
+
+    _print([str(ism(weights, reference, region, out, organism, scorers, batch, window, single_strand))])
+
+
+@app.command
+def finetune(
+    weights: tyro.conf.Positional[Path],
+    *,
+    shards: tyro.conf.UseAppendAction[tuple[Path, ...]],
+    out: Path,
+    heads_only: tyro.conf.FlagCreatePairsOff[bool] = False,
+    steps: int = 1_000,
+    batch: int = 1,
+    learning_rate: float = 0.0005,
+    warmup: int = 50,
+    seed: int = 0,
+) -> None:
+    """Trains a model further on windows of your own; a second call goes on where the first was stopped.
+
+    Args:
+        weights: Folder of the model to begin with, such as results/demo/models/student, or an imported one.
+        shards: Folder of windows, such as data/demo/shards/human/fold_0; once for each organism.
+        out: Folder for the new model; checkpoints and metrics.jsonl are kept in it.
+        heads_only: Train the heads, and leave the network below as it is.
+        steps: Updates.
+        batch: Windows per update.
+        learning_rate: Highest learning rate.
+        warmup: Updates until it is reached.
+        seed: Of the order of windows, and of heads that begin anew.
+    """
+    from megabase.commands.finetune import finetune
+
+    recipe = {"steps": steps, "batch": batch, "learning_rate": learning_rate, "warmup": warmup, "seed": seed}
+    _print([str(finetune(weights, shards, out, heads_only=heads_only, recipe=recipe))])
 
 
 @app.command
@@ -131,6 +273,35 @@ def doctor(expect: Literal["cpu", "gpu", "tpu"] | None = None) -> None:
     _print(diagnose(expect))
 
 
+@app.command
+def fit(
+    *,
+    preset: Literal["paper", "demo"],
+    length: int,
+    target: str,
+    mesh: str = "data=1,sequence=1",
+    train: tyro.conf.FlagCreatePairsOff[bool] = False,
+    batch: int | None = None,
+    tracks: Path | None = None,
+    thorough: tyro.conf.FlagCreatePairsOff[bool] = False,
+) -> None:
+    """Says whether a model fits devices, without having them: memory, operations, exchanges.
+
+    Args:
+        preset: Size of the network.
+        length: Length of a window in bp, a multiple of 2,048.
+        target: A kind of TPU and the layout of its chips, such as v5p:2x2x2 or v3:2x2; or cpu.
+        mesh: Devices that windows (data) and the positions of each window (sequence) are divided over.
+        train: An update with optimizer and all losses; inference otherwise.
+        batch: Windows at once, on all devices together; one for each device along data by default.
+        tracks: Folder with the release's tables of tracks, human.tsv and mouse.tsv; the paper's heads need it.
+        thorough: Compile as for a run, in ten times the time; without it with the least effort for a fast program.
+    """
+    from megabase.commands.fit import fit
+
+    _print(fit(preset, tracks, length, mesh, target, train, batch, thorough))
+
+
 @app.command(name="import-official")
 def import_official(checkpoint: tyro.conf.Positional[Path], out: tyro.conf.Positional[Path], *, tracks: Path) -> None:
     """Turns a released AlphaGenome checkpoint into a model of ours, which describes itself.
@@ -143,6 +314,25 @@ def import_official(checkpoint: tyro.conf.Positional[Path], out: tyro.conf.Posit
     from megabase.commands.import_official import import_official
 
     import_official(checkpoint, tracks, out)
+
+
+@app.command
+def publish(
+    folder: tyro.conf.Positional[Path],
+    url: tyro.conf.Positional[str],
+    verify: tyro.conf.FlagCreatePairsOff[bool] = False,
+) -> None:
+    """Copies a store, shards or a model to an object store, by hash: what is there already is not sent again.
+
+    Args:
+        folder: Such as data/demo/store/human.zarr. Shards of layout `view` find their store where it lies beside them:
+            publish both under one address, each at its path below `data/demo`.
+        url: gs://bucket/path or s3://bucket/path; credentials come from the environment.
+        verify: Read every object back and compare.
+    """
+    from megabase.commands.publish import publish
+
+    _print(publish(folder, url, verify))
 
 
 @app.command

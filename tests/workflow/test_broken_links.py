@@ -19,7 +19,7 @@ from megabase.evaluation.truth import Truth
 from megabase.genome.config import Organism
 from megabase.genome.reference import build_reference
 from megabase.metrics.moments import moments, pearson
-from megabase.portals.manifest import pin_block
+from megabase.portals.manifest import pin_part
 from megabase.signal.build import build_block
 from megabase.signal.config import SignalConfig
 from megabase.simulate.config import GenomeConfig, WorldConfig
@@ -81,10 +81,10 @@ class World:
         write_frame(self.root / "reference", out / "store.zarr", out / "frame.json", StoreConfig(codec="zstd-1"))
         for bundle in FILES:
             measured, record = out / f"signal/{bundle}.0000.json", out / f"store/{bundle}.0000.json"
-            pin_block(organism, bundle, 0, 64, out / f"{bundle}.tsv")
+            pin_part(organism, bundle, 0, 64, out / f"{bundle}.tsv")
             config = SignalConfig()
             build_block(out / f"{bundle}.tsv", self.root / "reference", out / "signal", measured, config, organism)
-            write_block(measured, out / "signal", out / "store.zarr", record, StoreConfig(codec="zstd-1"))
+            write_block([measured], out / "signal", out / "store.zarr", record, StoreConfig(codec="zstd-1"))
             records.append(record)
         paths = {split: out / f"shards/human/fold_{fold}/{split}.zarr" for split in ("train", "valid", "test")}
         frame, report = out / "frame.json", out / "leakage.json"

@@ -89,7 +89,7 @@ def test_fetched_files_are_released(finished: Workspace) -> None:
 
 def test_a_changed_answer_of_a_portal_rebuilds_its_block_only(copied: Workspace) -> None:
     before = {path: path.stat().st_mtime_ns for path in (copied.folder / f"{DATASET}/signal").rglob("*.json")}
-    slice = copied.folder / f"{DATASET}/manifest/blocks/human.CAGE.0000.tsv"
+    slice = copied.folder / f"{DATASET}/manifest/parts/human.CAGE.0000.tsv"
     # One replicate less of K562.
     lines = slice.read_text().splitlines()
     gone = next(number for number, line in enumerate(lines) if "CNhs12335" in line)

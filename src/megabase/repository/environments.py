@@ -15,9 +15,9 @@ PYTHON = "3.11"
 _TABLES = ("numpy", "pandas", "pyarrow", "pydantic", "PyYAML")
 _FILES = ("cooler", "pybedtools", "pyBigWig", "pybigtools", "pyfaidx", "pysam")
 _STORE = ("ml-dtypes", "numcodecs", "tensorstore", "zarr")
-_MODEL = ("alphagenome", "flax", "jax", "jaxtyping", "optax", "orbax-checkpoint", "safetensors")
+_MODEL = ("alphagenome", "anndata", "flax", "jax", "jaxtyping", "optax", "orbax-checkpoint", "safetensors", "tqdm")
 STAGES: dict[str, tuple[str, ...]] = {
-    "data": (*_TABLES, *_FILES, *_STORE, "jaxtyping", "requests", "scipy", "urllib3"),
+    "data": (*_TABLES, *_FILES, *_STORE, "alphagenome", "jaxtyping", "protobuf", "requests", "scipy", "urllib3"),
     "train": (*_TABLES, *_STORE, *_MODEL),
     "evaluate": (*_TABLES, *_STORE, *_MODEL, "pyfaidx"),
     "report": (*_TABLES, *_STORE, "alphagenome", "jaxtyping", "jinja2", "markupsafe", "matplotlib"),
