@@ -99,6 +99,7 @@ def test_a_changed_answer_of_a_portal_rebuilds_its_block_only(copied: Workspace)
     expected = {
         f"{DATASET}/manifest/human.files.tsv",
         f"{DATASET}/signal/human/CAGE.0000.json",
+        f"{DATASET}/quality/human.tsv",
         f"{DATASET}/store/human/CAGE.0000.json",
         f"{DATASET}/shards/human/fold_0/train.zarr",
         f"{DATASET}/shards/human/all_folds/train.zarr",
