@@ -15,7 +15,7 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float, Float32, Int, Key
 
-from megabase.model.blocks import folded, folds
+from megabase.model.convolutions import convolve
 from megabase.model.initialisation import Draws
 
 EPSILON = 1e-5
@@ -192,13 +192,3 @@ def standardised(w: Float32[Array, "width I O"], scale: Float32[Array, " O"]) ->
 @partial(jax.jit, static_argnames="dtype")
 def _standardised(w: Array, scale: Array, dtype: jnp.dtype) -> Array:
     return standardised(w, scale).astype(dtype)
-
-
-def convolve(
-    x: Float[Array, "B S I"], w: Float32[Array, "width I O"], b: Float32[Array, " O"]
-) -> Float[Array, "B S O"]:
-    """`out[t] = sum_k x[t + k - width // 2] w[k] + b`, zeros beyond the ends."""
-    if folds(x):
-        return folded(x, w) + b.astype(x.dtype)
-    y = lax.conv_general_dilated(x, w.astype(x.dtype), (1,), "SAME", dimension_numbers=("NWC", "WIO", "NWC"))
-    return y + b.astype(x.dtype)

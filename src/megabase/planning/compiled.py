@@ -7,7 +7,7 @@ import math
 import re
 from typing import NamedTuple
 
-from megabase.model.blocks import BLOCK
+from megabase.model.convolutions import BLOCK
 
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 """Operations in which devices exchange values."""
