@@ -26,12 +26,12 @@ from flax import nnx
 from jaxtyping import Array
 from model_operations import forward_operations
 
+from megabase.model.compiling import compiler_options
 from megabase.model.config import NetworkConfig
 from megabase.model.network import AlphaGenome
 from megabase.model.spec import ModelConfig, head_specs
 from megabase.model.weights import shapes_of
 from megabase.training.config import TrainingConfig
-from megabase.training.programs import compiler_options
 from megabase.training.step import Trainer, make_mesh, on_mesh, plain
 
 TRACKS = {

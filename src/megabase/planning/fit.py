@@ -123,12 +123,12 @@ def measured(config: ModelConfig, question: Question) -> Answer:
     from flax import nnx
     from jax.sharding import AxisType, Mesh
 
+    from megabase.model.compiling import compiler_options
     from megabase.model.network import AlphaGenome
     from megabase.model.sharding import DATA, SEQUENCE
     from megabase.planning.flops import counted
     from megabase.planning.shapes import batch_shapes, inference
     from megabase.training.config import TrainingConfig
-    from megabase.training.programs import compiler_options
     from megabase.training.step import Trainer
 
     recipe = TrainingConfig(batch=question.batch)

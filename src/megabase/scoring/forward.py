@@ -14,6 +14,7 @@ from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float32, Int, Int32, Shaped, UInt8
 
+from megabase.model.compiling import compiler_options
 from megabase.model.network import AlphaGenome
 from megabase.model.sharding import DATA
 from megabase.model.spec import HeadSpec
@@ -29,7 +30,8 @@ class Forward:
         self.specs: dict[str, HeadSpec] = {spec.head: spec for spec in model.config.heads}
         """By head, in the order of the model."""
         self.graph, self.state = nnx.split(model.prepared())
-        self._compiled = jax.jit(self._predict, static_argnames="heads")
+        self._options = compiler_options(jax.default_backend())
+        self._compiled = jax.jit(self._predict, static_argnames="heads", compiler_options=self._options)
 
     def __call__(
         self,
@@ -47,7 +49,11 @@ class Forward:
         Arrays and what the program gives are divided over all devices by their first axis where it can be divided; the
         first `whole` arrays go to every device.
         """
-        run = jax.jit(lambda state, *arrays: program(nnx.merge(self.graph, state), *arrays))
+
+        def predicted(state: Any, *arrays: Array) -> Any:
+            return program(nnx.merge(self.graph, state), *arrays)
+
+        run = jax.jit(predicted, compiler_options=self._options)
         devices = jax.device_count()
         if devices == 1:
             return partial(run, self.state)
@@ -56,7 +62,8 @@ class Forward:
         @cache
         def mapped(count: int) -> Any:
             given = (P(),) * (whole + 1) + (P(DATA),) * (count - whole)
-            return jax.jit(jax.shard_map(run, mesh=mesh, in_specs=given, out_specs=P(DATA), check_vma=False))
+            each = jax.shard_map(predicted, mesh=mesh, in_specs=given, out_specs=P(DATA), check_vma=False)
+            return jax.jit(each, compiler_options=self._options)
 
         def divided(*arrays: Any) -> Any:
             fits = len(arrays[whole]) % devices == 0

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 from jax.stages import Compiled, Lowered
 
+from megabase.model.compiling import compiler_options
 from megabase.training.config import LoopConfig
 
 logger = logging.getLogger(__name__)
@@ -72,12 +73,6 @@ class Program:
     def lowered(self, *arguments: Any) -> Lowered:
         """The program for these arguments, before compilation; those of equal text are one entry of the cache."""
         return self._function.lower(*arguments)
-
-
-def compiler_options(platform: str) -> dict[str, str | bool]:
-    """On processors, sums along a window by XLA itself and not by the YNN library, JAX 0.10's choice: the step of the
-    demo's model then takes two thirds of the time."""
-    return {"xla_cpu_experimental_ynn_fusion_type": ""} if platform == "cpu" else {}
 
 
 @contextmanager
