@@ -230,6 +230,37 @@ def ism(
 
 
 @app.command
+def attribute(
+    pairs: tyro.conf.Positional[Path],
+    *,
+    model: Path,
+    out: Annotated[Path, tyro.conf.arg(aliases=("-o",))],
+    reference: Path | None = None,
+    organism: str | None = None,
+    tracks: str = "",
+    window: int | None = None,
+    single_strand: tyro.conf.FlagCreatePairsOff[bool] = False,
+) -> None:
+    """Scores links between elements and genes: how much a gene's expression hangs on the bases of an element.
+
+    Pairs without a score (a gene that the annotation does not have) are listed in OUT.skipped.tsv.
+
+    Args:
+        pairs: Table separated by tabs with a header: chrom, start, end (0-based, half-open) and gene_id.
+        model: Folder of the model, such as results/demo/models/student.
+        out: Parquet file of the scores: near 1 is usual, 0 outside the window around the gene.
+        reference: Folder of the reference; looked for under data/ by default.
+        organism: Name of the organism in the model; not needed where it has one.
+        tracks: Words that an RNA-seq track must have, such as K562; all of them by default.
+        window: Length in bp of the sequence around a gene; that of training by default.
+        single_strand: Predict the forward strand only, in half the time.
+    """
+    from megabase.commands.attribute import attribute
+
+    _print([str(attribute(pairs, model, out, reference, organism, tracks, window, single_strand))])
+
+
+@app.command
 def finetune(
     weights: tyro.conf.Positional[Path],
     *,

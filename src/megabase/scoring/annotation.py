@@ -78,6 +78,15 @@ class Annotation:
         genes = self._genes.get(variant.chrom)
         return [] if genes is None else genes.overlapping(variant.start, last)
 
+    def named(self, name: str) -> tuple[str, Gene] | None:
+        """The gene of this identifier, with or without its version, or symbol, and its chromosome; the first of
+        several."""
+        for chrom, own in self._genes.items():
+            for gene in own.genes:
+                if name in (gene.id, _unversioned(gene.id), gene.name) or _unversioned(name) == _unversioned(gene.id):
+                    return chrom, gene
+        return None
+
     def starting(self, region: Region) -> list[tuple[Gene, Bool[np.ndarray, " S"]]]:
         """The genes of which a transcript starts in the region, and the exons of those transcripts there."""
         exons, genes = self._exons.get(region.chrom), self._genes.get(region.chrom)

@@ -20,7 +20,6 @@ from megabase.store.reader import strand_order
 Strand = Literal["+", "-"]
 BOTH: tuple[Strand, ...] = ("+", "-")
 JUNCTIONS, SITES = (BUNDLES[bundle].head for bundle in ("SPLICE_JUNCTIONS", "SPLICE_SITES"))
-_COMPLEMENT = np.array([3, 2, 1, 0, 4], np.uint8)
 
 
 class Read(NamedTuple):
@@ -43,13 +42,17 @@ class Reader:
 
     def __call__(self, model: AlphaGenome, codes: UInt8[Array, "N S"], bundles: Collection[str]) -> Read:
         """What the sequences predict for these bundles; junctions need `SPLICE_SITES` beside them."""
-        count, length = codes.shape
-        sides = [codes if strand == "+" else jnp.asarray(_COMPLEMENT)[codes[..., ::-1]] for strand in self.strands]
-        sequences = jnp.stack(sides)
+        return self.of_dna(model, one_hot(codes), bundles)
+
+    def of_dna(self, model: AlphaGenome, dna: Float32[Array, "N S 4"], bundles: Collection[str]) -> Read:
+        """The same, of one-hot sequences: what a gradient is taken with respect to."""
+        count = len(dna)
+        # A, C, G, T backwards are their complements.
+        sides = [dna if strand == "+" else dna[:, ::-1, ::-1] for strand in self.strands]
         index = jnp.full(len(sides) * count, self.row, jnp.int32)
         heads = {BUNDLES[bundle].head for bundle in bundles}
         needed: frozenset[str] = frozenset().union(*(model.heads[head].needs for head in heads))
-        embeddings = model.embed(one_hot(sequences.reshape(-1, length)), index, needed=needed)
+        embeddings = model.embed(jnp.concatenate(sides), index, needed=needed)
         outputs = model.read(embeddings, index, heads - {JUNCTIONS})
         fine = None
         if JUNCTIONS in heads:
