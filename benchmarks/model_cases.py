@@ -26,7 +26,7 @@ from flax import nnx
 from jaxtyping import Array
 from model_operations import forward_operations
 
-from megabase.model.compiling import compiler_options
+from megabase.model.compiling import compiler_options, give_memory_back
 from megabase.model.config import NetworkConfig
 from megabase.model.network import AlphaGenome
 from megabase.model.spec import ModelConfig, head_specs
@@ -123,16 +123,24 @@ def batch_of(config: ModelConfig, length: int) -> dict[str, Any]:
     }
 
 
-def forward(model: AlphaGenome, windows: int, length: int) -> tuple[Any, tuple[Any, ...]]:
-    """All heads of `windows` sequences, from weights prepared for inference."""
+def forward(model: AlphaGenome, windows: int, length: int) -> tuple[tuple[Any, Any], tuple[Any, ...]]:
+    """All heads of `windows` sequences, from weights prepared for inference: as `megabase.scoring.forward.Forward` does
+    it, in a program for the embeddings and one for what the heads read in them."""
     graph, state = nnx.split(model.prepared())
     bases = np.random.default_rng(0).integers(0, 4, (1, length))
     dna = jnp.asarray(np.eye(4, dtype=np.float32)[np.repeat(bases, windows, axis=0)])
     organism = jnp.zeros(windows, jnp.int32)
-    return lambda state, dna: nnx.merge(graph, state)(dna, organism)[0], (nnx.to_pure_dict(state), dna)
+
+    def embed(state: Any, dna: Array) -> Any:
+        return nnx.merge(graph, state).embed(dna, organism)
+
+    def read(state: Any, embeddings: Any) -> Any:
+        return nnx.merge(graph, state).read(embeddings, organism)
+
+    return (embed, read), (nnx.to_pure_dict(state), dna)
 
 
-def gradient(model: AlphaGenome, length: int) -> tuple[Any, tuple[Any, ...]]:
+def gradient(model: AlphaGenome, length: int) -> tuple[tuple[Any], tuple[Any, ...]]:
     """Loss and gradient as a training step takes them, without the optimizer."""
     trainer = Trainer(shapes_of(model.config), TrainingConfig(), make_mesh(1, 1))
 
@@ -140,10 +148,10 @@ def gradient(model: AlphaGenome, length: int) -> tuple[Any, tuple[Any, ...]]:
         # The step's own, beside which nothing else is to be measured.
         return trainer._learnt(parameters, statistics, batch, trainer._seen(batch), jax.random.key(0))
 
-    return learnt, (*plain(model)[1:], jax.tree.map(jnp.asarray, batch_of(model.config, length)))
+    return (learnt,), (*plain(model)[1:], jax.tree.map(jnp.asarray, batch_of(model.config, length)))
 
 
-def step(model: AlphaGenome, length: int) -> tuple[Any, tuple[Any, ...]]:
+def step(model: AlphaGenome, length: int) -> tuple[tuple[Any], tuple[Any, ...]]:
     """A training step of a narrow model, with the simplest loss and optimizer."""
     graph, parameters, moved = plain(model)
     bases = np.random.default_rng(0).integers(0, 4, (1, length))
@@ -160,14 +168,14 @@ def step(model: AlphaGenome, length: int) -> tuple[Any, tuple[Any, ...]]:
         gradients, moved_on = jax.grad(loss, has_aux=True)(parameters)
         return jax.tree.map(lambda p, g: p - 1e-3 * g, parameters, gradients), moved_on
 
-    return updated, (parameters, moved, jnp.asarray(np.eye(4, dtype=np.float32)[bases]))
+    return (updated,), (parameters, moved, jnp.asarray(np.eye(4, dtype=np.float32)[bases]))
 
 
-def train(model: AlphaGenome, length: int) -> tuple[Any, tuple[Any, ...]]:
+def train(model: AlphaGenome, length: int) -> tuple[tuple[Any], tuple[Any, ...]]:
     """A whole update of the training program."""
     trainer = Trainer(model, TrainingConfig(batch=1), make_mesh(1, 1))
     batch = on_mesh(batch_of(model.config, length), trainer.mesh)
-    return trainer._update, (trainer.initial, batch)
+    return (trainer._update,), (trainer.initial, batch)
 
 
 def main(case: str, tracks: Path | None) -> dict[str, float]:
@@ -175,36 +183,42 @@ def main(case: str, tracks: Path | None) -> dict[str, float]:
     which, what, bp, device = case.split("-")
     gpu, length = device == "gpu", int(bp)
     numbers = {"dtype": "bfloat16" if gpu else "float32", "remat": gpu}
+    give_memory_back()
     started = time.process_time()
     model = AlphaGenome(demo() if which == "demo" else paper(tracks, **numbers), rngs=nnx.Rngs(0))
     found = {"initialise": time.process_time() - started}
     operations = forward_operations(model.config, length)
     match what:
         case "forward":
-            function, arguments = forward(model, 1, length)
+            functions, arguments = forward(model, 1, length)
         case "refalt":
-            function, arguments = forward(model, 2, length)
+            functions, arguments = forward(model, 2, length)
             operations *= 2
         case "gradient":
-            function, arguments = gradient(model, length)
+            functions, arguments = gradient(model, length)
             operations *= 3
         case "step":
-            function, arguments = step(model, length)
+            functions, arguments = step(model, length)
             operations *= 3
         case "train":
-            function, arguments = train(model, length)
+            functions, arguments = train(model, length)
             operations *= 3
     del model
     started = time.perf_counter()
     # An update replaces the state it is given.
     replaces = what == "train"
-    program = jax.jit(function, donate_argnums=0 if replaces else ())
-    compiled = program.lower(*arguments).compile(compiler_options(jax.default_backend()))
+    programs, given = [], arguments
+    for function in functions:
+        lowered = jax.jit(function, donate_argnums=0 if replaces else ()).lower(*given)
+        programs.append(lowered.compile(compiler_options(jax.default_backend())))
+        given = (arguments[0], jax.eval_shape(function, *given))
     found |= {"compile": time.perf_counter() - started, "rate": matrix_rate(gpu)}
 
     def call() -> object:
         nonlocal arguments
-        done = compiled(*arguments)
+        done = programs[0](*arguments)
+        for program in programs[1:]:
+            done = program(arguments[0], done)
         if replaces:
             arguments = (done[0], *arguments[1:])
         return done

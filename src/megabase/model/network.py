@@ -96,9 +96,6 @@ class AlphaGenome(nnx.Module):
         Raises InputError for another length, for a head that the model does not have, and for junctions without
         positions in a model that predicts no splice sites.
         """
-        if dna.shape[1] % PAIR_BIN or dna.shape[1] == 0:
-            remedy = f"give a multiple of {PAIR_BIN:,} bp"
-            raise InputError(f"a sequence of {dna.shape[1]:,} bp", where="model input", remedy=remedy)
         names = frozenset(self.heads) if requested_outputs is None else frozenset(requested_outputs)
         if unknown := sorted(names - frozenset(self.heads)):
             remedy = f"choose from {', '.join(self.heads)}"
@@ -141,7 +138,13 @@ class AlphaGenome(nnx.Module):
         key: Key[Array, ""] | None = None,
         needed: frozenset[str] = frozenset({"1bp", "128bp", "pair"}),
     ) -> Embeddings:
-        """Those of the embeddings `1bp`, `128bp` and `pair` that are `needed`, in the dtype of the config."""
+        """Those of the embeddings `1bp`, `128bp` and `pair` that are `needed`, in the dtype of the config.
+
+        Raises InputError for a length that is no multiple of 2,048.
+        """
+        if dna.shape[1] % PAIR_BIN or dna.shape[1] == 0:
+            remedy = f"give a multiple of {PAIR_BIN:,} bp"
+            raise InputError(f"a sequence of {dna.shape[1]:,} bp", where="model input", remedy=remedy)
         remat = self.config.network.remat
         x, skips = self.encoder(divided(dna.astype(jnp.dtype(self.config.network.dtype))), train=train)
         x, pair = self.tower(self.organism(x, organism_index), train=train, key=key if train else None)

@@ -14,7 +14,8 @@ from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float32, Int, Int32, Shaped, UInt8
 
-from megabase.model.compiling import compiler_options
+from megabase.model.compiling import compiler_options, give_memory_back
+from megabase.model.heads import Embeddings
 from megabase.model.network import AlphaGenome
 from megabase.model.sharding import DATA
 from megabase.model.spec import HeadSpec
@@ -30,8 +31,11 @@ class Forward:
         self.specs: dict[str, HeadSpec] = {spec.head: spec for spec in model.config.heads}
         """By head, in the order of the model."""
         self.graph, self.state = nnx.split(model.prepared())
+        give_memory_back()
         self._options = compiler_options(jax.default_backend())
-        self._compiled = jax.jit(self._predict, static_argnames="heads", compiler_options=self._options)
+        # Two programs: XLA holds all that a program gives from its start, beside what it computes with.
+        self._embed = jax.jit(self._embedded, static_argnames="heads", compiler_options=self._options)
+        self._read = jax.jit(self._predicted, static_argnames="heads", compiler_options=self._options)
 
     def __call__(
         self,
@@ -41,7 +45,9 @@ class Forward:
         positions: Int32[Any, "B 4 K"] | None = None,
     ) -> Outputs:
         """What these heads predict for base codes (4: unknown) and rows of organisms; junctions at `positions`."""
-        return self._compiled(self.state, codes, index, positions, heads=frozenset(heads))
+        wanted = frozenset(heads)
+        embeddings = self._embed(self.state, codes, index, heads=wanted)
+        return self._read(self.state, embeddings, index, positions, heads=wanted)
 
     def compiled(self, program: Any, whole: int = 0) -> Any:
         """`program(model, *arrays)` as a compiled function of the arrays, one program for each of their shapes.
@@ -71,11 +77,16 @@ class Forward:
 
         return divided
 
-    def _predict(
-        self, state: Any, codes: Array, index: Array, positions: Array | None, *, heads: frozenset[str]
-    ) -> Outputs:
+    def _embedded(self, state: Any, codes: Array, index: Array, *, heads: frozenset[str]) -> Embeddings:
         model = nnx.merge(self.graph, state)
-        outputs, _ = model(one_hot(codes), index, requested_outputs=heads, splice_site_positions=positions)
+        return model.embed(
+            one_hot(codes), index, needed=frozenset().union(*(model.heads[name].needs for name in heads))
+        )
+
+    def _predicted(
+        self, state: Any, embeddings: Embeddings, index: Array, positions: Array | None, *, heads: frozenset[str]
+    ) -> Outputs:
+        outputs = nnx.merge(self.graph, state).read(embeddings, index, heads, positions)
         return {head: in_units(outputs[head]) for head in outputs}
 
 
