@@ -33,6 +33,7 @@ localrules:
     store,
     train,
     evaluate,
+    ablations,
     report,
 
 
@@ -74,6 +75,13 @@ rule evaluate:
     input:
         "<results>/evaluation/summary.tsv",
         ["<results>/evaluation/variants.tsv"] if SCORED else [],
+
+
+rule ablations:
+    """Models against the one that they are like, and students against their teachers; no others are trained."""
+    input:
+        ["<results>/evaluation/compared.tsv"] if settings.bases else [],
+        collect("<results>/evaluation/{student}/{organism}.distillation.tsv", student=STUDIED, organism=SCORED),
 
 
 rule report:

@@ -267,10 +267,14 @@ def finetune(
     shards: tyro.conf.UseAppendAction[tuple[Path, ...]],
     out: Path,
     heads_only: tyro.conf.FlagCreatePairsOff[bool] = False,
-    steps: int = 1_000,
-    batch: int = 1,
-    learning_rate: float = 0.0005,
-    warmup: int = 50,
+    adapters: int = 0,
+    preset: Literal["borzoi_32bp", "enformer_128bp"] | None = None,
+    resolution: int | None = None,
+    only: tyro.conf.UseAppendAction[tuple[str, ...]] = (),
+    steps: int | None = None,
+    batch: int | None = None,
+    learning_rate: float | None = None,
+    warmup: int | None = None,
     seed: int = 0,
 ) -> None:
     """Trains a model further on windows of your own; a second call goes on where the first was stopped.
@@ -280,16 +284,24 @@ def finetune(
         shards: Folder of windows, such as data/demo/shards/human/fold_0; once for each organism.
         out: Folder for the new model; checkpoints and metrics.jsonl are kept in it.
         heads_only: Train the heads, and leave the network below as it is.
-        steps: Updates.
-        batch: Windows per update.
-        learning_rate: Highest learning rate.
-        warmup: Updates until it is reached.
+        adapters: Rank of low-rank adapters that are trained with the heads, in place of the whole network.
+        preset: Bins, windows and recipe for comparison with Borzoi or Enformer.
+        resolution: Bin of all tracks along the genome, in bp: a power of two up to 128.
+        only: Ontology term of a biosample whose tracks are learnt, such as EFO:0002784, if not all; once for each.
+        steps: Updates; 1000, or those of the preset.
+        batch: Windows per update; 1, or those of the preset.
+        learning_rate: Highest learning rate; 0.0005, or that of the preset.
+        warmup: Updates until it is reached; 50, or those of the preset.
         seed: Of the order of windows, and of heads that begin anew.
     """
     from megabase.commands.finetune import finetune
 
-    recipe = {"steps": steps, "batch": batch, "learning_rate": learning_rate, "warmup": warmup, "seed": seed}
-    _print([str(finetune(weights, shards, out, heads_only=heads_only, recipe=recipe))])
+    given = {"steps": steps, "batch": batch, "learning_rate": learning_rate, "warmup": warmup}
+    usual: dict[str, int | float] = {"steps": 1_000, "batch": 1, "learning_rate": 0.0005, "warmup": 50}
+    recipe = ({} if preset else usual) | {key: value for key, value in given.items() if value is not None}
+    recipe |= {"seed": seed, "adapter_rank": adapters}
+    options = {"heads_only": heads_only, "preset": preset, "resolution": resolution, "only": only}
+    _print([str(finetune(weights, shards, out, recipe=recipe, **options))])  # type: ignore[arg-type]
 
 
 @app.command

@@ -30,6 +30,7 @@ from megabase.signal.splicing.config import SplicingConfig
 from megabase.simulate.config import WorldConfig
 from megabase.store.config import ShardsConfig, StoreConfig
 from megabase.training.config import DISTILLATION, LoopConfig, TrainedModel, TrainingConfig
+from megabase.training.presets import PRESETS
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
@@ -74,6 +75,8 @@ class Config:
     """Checkpoints, logging and prefetching; nothing here changes the weights."""
     models: Annotated[dict[Name, TrainedModel], Field(min_length=1)]
     """The models to train, by name."""
+    pieces: dict[Name, list[Annotated[int, Field(ge=2)]]] = Field(default_factory=dict)
+    """Entries of `models` whose test windows are also read in so many pieces: results of `{model}_in_{pieces}`."""
     scoring: ScoringConfig = Field(default_factory=ScoringConfig)
     """How variants are scored."""
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
@@ -102,10 +105,33 @@ class Config:
         own = self.trained[model]
         return self.copies(own.teachers)[: own.teacher_count] if own.teachers else []
 
+    @functools.cached_property
+    def evaluations(self) -> dict[str, tuple[str, int]]:
+        """Whose predictions are compared with data: models with held-out windows, and the number of pieces that each
+        window is read in, by name."""
+        made = {name: (name, 1) for name, model in self.trained.items() if model.fold != "all"}
+        for entry, counts in self.pieces.items():
+            for name in self.copies(entry):
+                made |= {f"{name}_in_{count}": (name, count) for count in counts}
+        return made
+
     @property
     def evaluated(self) -> list[str]:
-        """Models with held-out windows, whose predictions are compared with data."""
-        return [name for name, model in self.trained.items() if model.fold != "all"]
+        """The names of `evaluations`."""
+        return list(self.evaluations)
+
+    @functools.cached_property
+    def bases(self) -> dict[str, str]:
+        """What the result of a name of `evaluations` is compared with: that of the entry that its model is like, or,
+        where windows are read in pieces, that of the same model on whole windows."""
+        made = {}
+        for name, (model, count) in self.evaluations.items():
+            entry = next(entry for entry in self.models if model in self.copies(entry))
+            like = self.models[entry].like
+            base = model if count > 1 else self.copies(like)[0] if like else None
+            if base in self.evaluations:
+                made[name] = base
+        return made
 
     @property
     def scoring_models(self) -> list[str]:
@@ -196,17 +222,20 @@ def _merge(under: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_likenesses(merged: Mapping[str, Any]) -> dict[str, Any]:
-    """Models with the keys of the one that they are like, where they say nothing themselves."""
+    """Models with the keys of their preset, and of the one that they are like, where they say nothing themselves."""
     models = merged.get("models")
     if not isinstance(models, Mapping):
         return dict(merged)
-    made = {
-        name: _merge(dict(models[model["like"]]), model)
-        if isinstance(model, Mapping) and isinstance(models.get(model.get("like")), Mapping)
-        else model
-        for name, model in models.items()
-    }
-    return {**merged, "models": made}
+
+    def filled(model: Any) -> Any:
+        if not isinstance(model, Mapping):
+            return model
+        base = models.get(model.get("like"))
+        under = dict(base) if isinstance(base, Mapping) else {}
+        preset = next((keys for name, keys in PRESETS.items() if name == model.get("preset")), {})
+        return _merge(_merge(under, preset), model)
+
+    return {**merged, "models": {name: filled(model) for name, model in models.items()}}
 
 
 def _with_source_root(merged: Mapping[str, Any]) -> dict[str, Any]:
@@ -298,6 +327,7 @@ def _check_references(config: Config, layers: list[Path]) -> None:
                 where=_place(["organisms", name, "sources"], layers),
                 remedy=f"give either organisms.{name}.sources or queries.{name}",
             )
+    _check_pieces(config, layers)
     for name, model in config.models.items():
         for organism in model.organisms:
             if organism not in config.organisms:
@@ -317,7 +347,7 @@ def _check_references(config: Config, layers: list[Path]) -> None:
             raise InputError(
                 f"`{model.teachers}` cannot teach `{name}`",
                 where=_place(["models", name, "teachers"], layers),
-                remedy="name another entry of `models`, of the same organisms, that learns from data",
+                remedy="name another entry of `models`, of the same organisms and fold, that learns from data",
             )
         if model.like and model.like not in config.models:
             raise InputError(
@@ -330,6 +360,12 @@ def _check_references(config: Config, layers: list[Path]) -> None:
                 f"`{name}` cannot begin with `{model.start}`",
                 where=_place(["models", name, "start"], layers),
                 remedy="name an entry of `models` of the same fold, with one copy and no start of its own",
+            )
+        if model.only and model.without:
+            raise InputError(
+                f"`{name}` names biosamples both ways",
+                where=_place(["models", name, "without"], layers),
+                remedy="give either `only` or `without`",
             )
         try:
             config.recipe(config.copies(name)[0])
@@ -345,10 +381,24 @@ def _check_references(config: Config, layers: list[Path]) -> None:
             ) from None
 
 
+def _check_pieces(config: Config, layers: list[Path]) -> None:
+    """Only what is evaluated is read in pieces."""
+    for name in config.pieces:
+        if name not in config.models or config.models[name].fold == "all":
+            raise InputError(
+                f"no model `{name}` with held-out windows",
+                where=_place(["pieces", name], layers),
+                remedy=f"choose from {', '.join(own for own, model in config.models.items() if model.fold != 'all')}",
+            )
+
+
 def _teaches(config: Config, student: TrainedModel) -> bool:
-    """Whether the entry that a student names has its organisms and learns from data."""
+    """Whether the entry that a student names has its organisms and fold, and learns from data."""
     teacher = config.models.get(student.teachers or "")
-    return teacher is not None and teacher.teachers is None and set(teacher.organisms) == set(student.organisms)
+    if teacher is None or teacher.teachers or set(teacher.organisms) != set(student.organisms):
+        return False
+    # What a teacher was trained on, its student learns of.
+    return teacher.fold == student.fold
 
 
 def _begins(config: Config, model: TrainedModel) -> bool:

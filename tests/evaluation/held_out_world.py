@@ -120,7 +120,7 @@ class World:
             def open(cls, path: Path) -> Shards:
                 return cls(Path(path).stem)
 
-            def read(self, i: int) -> Example:
+            def read(self, i: int, read_at: object = None) -> Example:
                 return world.example(self.windows["chrom"][i], self.windows["start"][i])
 
         return Shards

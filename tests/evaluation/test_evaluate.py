@@ -46,6 +46,8 @@ def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
                 return world.exons()
 
         class Predictor:
+            read_at: dict[str, int] = {}  # noqa: RUF012
+
             @classmethod
             def load(cls, _: Path) -> Predictor:
                 return cls()

@@ -164,7 +164,7 @@ def test_a_student_is_compared_with_its_teachers_on_the_same_variants(tmp_path: 
     ]
     student = write_scores(tmp_path, rows_of("DNASE", EFFECTS, np.zeros(N)))
     out = tmp_path / "distillation.tsv"
-    compare_student(student, teachers, vcf, out, CONFIG, model="student", organism="demo", command="again")
+    compare_student([student], teachers, vcf, out, CONFIG, model="student", organism="demo", command="again")
     table = pd.read_csv(out, sep="\t")
     assert list(table.columns) == STUDENT_COLUMNS
     auroc = table[table["metric"] == "auroc"].set_index("against")
@@ -176,5 +176,28 @@ def test_a_student_is_compared_with_its_teachers_on_the_same_variants(tmp_path: 
     assert auroc["difference"]["mean"] == pytest.approx(1 - mean, rel=1e-4)
     assert auroc["lower"]["mean"] <= auroc["difference"]["mean"] <= auroc["upper"]["mean"]
     assert set(table["metric"]) == {"auroc", "sign_accuracy", "spearman"}
+    assert (table["students"] == 1).all() and (table["least"] == table["difference"]).all()
     gather([out, out], tmp_path / "all.tsv")
     assert len(pd.read_csv(tmp_path / "all.tsv", sep="\t")) == 2 * len(table)
+
+
+def test_several_students_are_compared_as_a_mean(tmp_path: Path) -> None:
+    vcf = write_vcf(tmp_path, "accessibility", "CURIE=A:1")
+    draw = np.random.default_rng(1)
+    models = [
+        write_scores(tmp_path, rows_of("DNASE", EFFECTS + level * noise[0], noise[1]), f"m{level}")
+        for noise, level in zip(draw.normal(size=(4, 2, N)), (0.1, 1.0, 3.0, 2.0), strict=True)
+    ]
+    out = tmp_path / "distillation.tsv"
+    compare_student(models[:3], models[3:], vcf, out, CONFIG, model="student", organism="demo")
+    table = pd.read_csv(out, sep="\t").set_index(["metric", "against"])
+    alone = []
+    for model in models[:3]:
+        compare_student([model], models[3:], vcf, out, CONFIG)
+        alone.append(pd.read_csv(out, sep="\t").set_index(["metric", "against"])["difference"])
+    together = pd.concat(alone, axis=1)
+    assert (table["students"] == 3).all()
+    assert np.allclose(table["difference"], together.mean(axis=1), atol=1e-5)
+    assert np.allclose(table["least"], together.min(axis=1), atol=1e-5)
+    assert np.allclose(table["most"], together.max(axis=1), atol=1e-5)
+    assert (table["lower"] <= table["difference"]).all() and (table["difference"] <= table["upper"]).all()

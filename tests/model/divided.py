@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import sys
 
 import jax
 import numpy as np
 from flax import nnx
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from whole_loss import total_loss
 
 from megabase.model import ModelConfig
 from megabase.model.network import AlphaGenome
+from megabase.planning.compiled import full_length
 from megabase.training.config import TrainingConfig
-from megabase.training.losses import total_loss
 
 LENGTH, BATCH = 16_384, 2
 TRAINING = TrainingConfig(multinomial_window=4096)
@@ -31,7 +31,7 @@ def batch_of(config: ModelConfig, sites: int = 20, length: int = LENGTH) -> dict
     positions[:, 1, -3:] = -1
     targets, masks = {}, {}
     for spec in config.heads:
-        bins = length // spec.settings.resolutions[0]
+        bins = length // spec.read_at
         shape = {
             "CONTACT_MAPS": (bins, bins, spec.tracks),
             "SPLICE_JUNCTIONS": (sites, sites, 2 * spec.tracks),
@@ -105,13 +105,6 @@ def mesh_of(data: int, sequence: int):
                          devices=jax.devices()[: data * sequence])  # fmt: skip
 
 
-def largest_full_length(text: str, channels: int) -> list[str]:
-    """Shapes in a compiled program with an axis as long as the window and at least `channels` values at each place."""
-    found = set(re.findall(r"(?:f|bf|u|s|pred)\d*\[([\d,]+)\]", text))
-    sizes = {shape: [int(size) for size in shape.split(",")] for shape in found}
-    return sorted(s for s, dims in sizes.items() if max(dims) >= LENGTH and np.prod(dims) >= channels * LENGTH)
-
-
 def main(dtype: str, meshes: list[tuple[int, int]], narrow: bool) -> dict:
     """`narrow`: stages of one width, which are compiled in half the time, on a window of half the length."""
     config, length = ModelConfig.demo(dtype=dtype), LENGTH
@@ -153,7 +146,7 @@ def shapes(sequence: int) -> list[str]:
     )
     with jax.set_mesh(mesh):
         text = jax.jit(step_of(graph, config)).lower(parameters, statistics, batch).compile().as_text()
-    return largest_full_length(text, 64)
+    return full_length(text, LENGTH)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from divided import largest_full_length
 
 
 def report(*arguments: str) -> dict:
@@ -43,8 +42,3 @@ def test_any_mesh_gives_the_numbers_of_one_device(dtype: str, meshes: list[str],
 
 def test_no_device_holds_a_whole_sequence_of_64_channels() -> None:
     assert report("shapes", "8") == {"8": []}
-
-
-def test_a_whole_sequence_is_found_where_there_is_one() -> None:
-    text = "a = f32[2,16384,64]{2,1,0} b, f32[16388,63] c, bf16[64,16384] d, f32[2,2048,64] e, pred[2,16384,64] f"
-    assert largest_full_length(text, 64) == ["2,16384,64", "64,16384"]

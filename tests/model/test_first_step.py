@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from divided import batch_of
 from flax import nnx
+from whole_loss import total_loss
 
 from megabase.model import ModelConfig
 from megabase.model.network import AlphaGenome
 from megabase.training.config import TrainingConfig
-from megabase.training.losses import total_loss
 
 
 def first_step(config: ModelConfig, length: int, rate: float) -> tuple[dict[str, Any], dict[str, Any], Any, Any]:

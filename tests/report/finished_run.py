@@ -209,14 +209,42 @@ def add_worlds_parts(run: dict[str, Any], folder: Path) -> dict[str, Any]:
         tables.append(folder / f"{model}.variants.tsv")
         pd.DataFrame(rows).to_csv(tables[-1], sep="\t", index=False)
     rows = [
-        {"student": "student", "organism": "demo", "modality": "accessibility", "scorer": scorer, "metric": "auroc"}
+        {
+            "student": "student",
+            "students": 3,
+            "organism": "demo",
+            "modality": "accessibility",
+            "scorer": scorer,
+            "metric": "auroc",
+        }
         | {"against": against, "n": 41, "student_value": 0.9, "teacher_value": 0.8, "difference": 0.1}
-        | {"lower": lower, "upper": 0.2, "command": "again"}
+        | {"lower": lower, "upper": 0.2, "least": 0.07, "most": 0.12, "command": "again"}
         for scorer, against, lower in (("DNASE", "mean", 0.05), ("ATAC", "mean", -0.05), ("DNASE", "ensemble", -0.1))
     ]
     compared = folder / "student.distillation.tsv"
     pd.DataFrame(rows).to_csv(compared, sep="\t", index=False)
-    return {**run, "summary": folder / "summary2.tsv", "variants": tables, "distillation": [compared]}
+    made = {**run, "summary": folder / "summary2.tsv", "variants": tables, "distillation": [compared]}
+    return {**made, "ablations": [write_ablations(folder)]}
+
+
+def write_ablations(folder: Path) -> Path:
+    """A table of models against the one that they are like."""
+    rows = [
+        {"model": model, "base": "fold_0", "organism": "demo", "output_type": output_type, "resolution": resolution}
+        | {"metric": metric, "tracks": tracks, "value": 0.5, "base_value": 0.5 - difference, "difference": difference}
+        | {"lower": difference - 0.02 if tracks > 1 else "", "upper": difference + 0.02 if tracks > 1 else ""}
+        | {"command": "again"}
+        for model, output_type, resolution, metric, tracks, difference in (
+            ("fold_0_8bp", "DNASE", 1, "pearson", 3, -0.2),
+            ("fold_0_8bp", "DNASE", 128, "pearson", 3, 0.01),
+            ("fold_0_8bp", "DNASE", 1, "log1p_pearson", 3, 0.1),
+            ("fold_0_8bp", "SPLICE_SITES", 1, "auprc", 4, -0.1),
+            ("fold_0_half", "CONTACT_MAPS", 2048, "pearson", 1, -0.3),
+        )
+    ]
+    table = folder / "compared.tsv"
+    pd.DataFrame(rows).to_csv(table, sep="\t", index=False)
+    return table
 
 
 def _model(folder: Path) -> Path:

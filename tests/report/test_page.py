@@ -147,7 +147,7 @@ def test_a_world_has_splicing_variants_and_a_student(run: dict[str, Any], tmp_pa
     text = (tmp_path / "world.html").read_text()
     found = Elements(text)
     ids = [attributes["id"] for tag, attributes in found.tags if tag == "section"]
-    assert ids == ["results", "splicing", "contacts", "variants", "students", *SECTIONS[2:]]
+    assert ids == ["results", "splicing", "contacts", "variants", "ablations", "students", *SECTIONS[2:]]
     assert [attributes["href"] for tag, attributes in found.tags if tag == "a"] == [f"#{name}" for name in ids]
     assert [row[2][0] for row in found.rows["splicing"] if row] == [
         "SPLICE_SITES",
@@ -158,9 +158,16 @@ def test_a_world_has_splicing_variants_and_a_student(run: dict[str, Any], tmp_pa
     assert variants[0][:5] == ["demo", "accessibility", "DNASE", "20", "21"]
     assert [row[5][:5] for row in variants] == ["0.900", "0.900", "0.800", "0.800"], "the student comes first"
     assert variants[1][6] == "–", "no sign without signed scores"
-    assert text.count('class="dot"') == 2
+    assert text.count('class="dot"') == 2 + 2 + 1, "of variants, and of each ablation by output type"
     students = [[cell[0] for cell in row] for row in found.rows["students"] if row]
     assert [row[-1] for row in students] == ["ahead", "level", "ahead", "level", "level"]
+    assert students[0][-2] == "3: 0.070 to 0.120", "the least and the most of three seeds"
+    ablations = [[cell[0] for cell in row] for row in found.rows["ablations"] if row]
+    assert ablations[0] == [
+        "demo", "DNASE", "Pearson r", "1", "3", "0.500", "0.700", "-0.200", "-0.220 to -0.180", "behind",
+    ]  # fmt: skip
+    assert [row[-1] for row in ablations] == ["behind", "level", "behind", "ahead", "–"]
+    assert ablations[-1][-2:] == ["–", "–"], "one track has no interval"
 
 
 def test_names_are_escaped(text: str, elements: Elements) -> None:

@@ -86,6 +86,7 @@ class SmallStore:
                 dict.fromkeys(METADATA, "")
                 | {"track_id": track_id, "index": index, "track": track, "strand": strand, "bin": BINS[bundle]}
                 | {
+                    "ontology_curie": f"CL:{track}",
                     "total": 1.0,
                     "nonzero_mean": 2.0,
                     "scale": [1.0],

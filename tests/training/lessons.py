@@ -50,7 +50,7 @@ def batch_of(config: ModelConfig, seed: int = 0, organisms: tuple[int, ...] = (0
     sites = config.network.junction_sites
     targets, masks = {}, {}
     for spec in config.heads:
-        bins = length // spec.settings.resolutions[0]
+        bins = length // spec.read_at
         shape, known = (bins, spec.tracks), (bins, 1)
         values = draw.gamma(0.3, 3, (rows, *shape)).astype(ml_dtypes.bfloat16 if bins == length else np.float32)
         match spec.bundle:

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from lessons import LENGTH, SITES, batch_of, config_of, model_of
 from small_run import run
+from whole_loss import objective
 
 from megabase.errors import InputError
 from megabase.model.weights import export
 from megabase.training.config import DISTILLATION, TrainingConfig
 from megabase.training.distil import Distiller, Teachers, teaching_mesh
-from megabase.training.losses import objective, taught
+from megabase.training.losses import taught
 from megabase.training.optimizer import schedule
 
 ROWS = {"a": 0, "b": 1}

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 from parity import rules
+from whole_loss import total_loss
 
 from megabase.model.spec import HeadSpec
 from megabase.training.config import TrainingConfig
@@ -21,7 +22,6 @@ from megabase.training.losses import (
     multinomial,
     poisson,
     splice_site_loss,
-    total_loss,
     usage_loss,
 )
 from megabase.training.optimizer import decayed, optimizer, schedule

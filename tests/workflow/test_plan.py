@@ -111,3 +111,51 @@ def test_a_bad_key_stops_before_anything_runs(tmp_path: Path, repo_root: Path) -
 def test_the_snakefile_is_a_table_of_contents(repo_root: Path) -> None:
     assert len((repo_root / "Snakefile").read_text().splitlines()) <= 95
     assert len((repo_root / "workflow/Snakefile").read_text().splitlines()) == 2
+
+
+OVERLAYS = {
+    "ablations/resolution": {"fold_0_2bp", "fold_0_8bp", "fold_0_32bp", "fold_0_128bp"},
+    "ablations/sequence_length": {"fold_0_half", "fold_0_eighth"},
+    "ablations/modalities": {"fold_0_accessibility", "fold_0_expression", "fold_0_splicing", "fold_0_histone"},
+    "ablations/no_mutation": {"student", "student_unmutated", "teacher_0", "teacher_1"},
+    "ablations/teachers": {"student", "student_of_1", "teacher_0", "teacher_1"},
+    "presets/borzoi_32bp": {"fold_1_borzoi_32bp"},
+    "presets/enformer_128bp": {"fold_0_enformer_128bp"},
+    "demo_finetune": {"unseen_teacher", "unseen_student", "scratch", "tuned", "tuned_heads", "tuned_adapters"},
+}
+"""Models that an overlay studies, beside what they are like."""
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_an_overlay_s_target_trains_what_it_studies_and_no_more(tmp_path: Path, repo_root: Path, name: str) -> None:
+    layers = ["config/demo.yaml", f"config/{name}.yaml"]
+    snakefile = str(repo_root / "Snakefile")
+    done = dry_run(tmp_path, repo_root, "--snakefile", snakefile, "ablations", "--configfile", *layers)
+    assert done.returncode == 0, done.stderr
+    trained = set(re.findall(r"models/(\w+)/weights\.safetensors", done.stdout))
+    folds = {own for own in trained if re.fullmatch(r"fold_\d", own)}
+    assert trained - folds == OVERLAYS[name] and len(folds) == (0 if "student" in str(OVERLAYS[name]) else 1)
+    assert ("evaluation/compared.tsv" in done.stdout) == ("student" not in OVERLAYS[name])
+    assert ("compare_student" in rules(done.stdout)) == ("student" in OVERLAYS[name])
+
+
+def test_windows_in_pieces_are_evaluated_beside_whole_ones(tmp_path: Path, repo_root: Path) -> None:
+    snakefile = str(repo_root / "Snakefile")
+    layers = ["config/demo.yaml", "config/ablations/sequence_length.yaml"]
+    done = dry_run(tmp_path, repo_root, "--snakefile", snakefile, "ablations", "--configfile", *layers)
+    assert done.returncode == 0, done.stderr
+    evaluated = set(re.findall(r"evaluation/(\w+)/tracks\.tsv", done.stdout))
+    of_pieces = {"fold_0_in_2", "fold_0_in_8", "fold_0_half_in_2", "fold_0_eighth_in_8"}
+    assert evaluated == {"fold_0", "fold_0_half", "fold_0_eighth", *of_pieces}
+
+
+def test_three_students_with_and_three_without_mutations_plan_on_the_long_demo(tmp_path: Path, repo_root: Path) -> None:
+    layers = ["config/demo.yaml", "config/demo_long.yaml", "config/ablations/distillation.yaml"]
+    snakefile = str(repo_root / "Snakefile")
+    done = dry_run(tmp_path, repo_root, "--snakefile", snakefile, "ablations", "--configfile", *layers)
+    assert done.returncode == 0, done.stderr
+    trained = set(re.findall(r"models/(\w+)/weights\.safetensors", done.stdout))
+    students = {f"{kind}_{seed}" for kind in ("student", "student_unmutated") for seed in range(3)}
+    assert trained == students | {"teacher_0", "teacher_1"}
+    tables = set(re.findall(r"evaluation/(\w+)/(\w+)\.distillation\.tsv", done.stdout))
+    assert tables == {(kind, own) for kind in ("student", "student_unmutated") for own in ("human", "mouse")}

@@ -2,6 +2,7 @@
 import dataclasses
 import importlib
 import sys
+from types import SimpleNamespace
 
 from megabase.config import parse as parse_config
 from megabase.errors import InputError
@@ -21,6 +22,15 @@ settings = or_exit(parse_config, config, workflow.configfiles)
 DATASET = f"{settings.data}/{settings.dataset}"
 RESULTS = f"{settings.results}/{settings.run}"
 STUDENTS = [name for name, model in settings.trained.items() if model.teachers]
+# A student, or several that differ in their seeds alone.
+STUDENT_GROUPS = {name: settings.copies(name) for name, model in settings.models.items() if model.teachers}
+# Those that an ablation is about: like another one, or several; and what they are like.
+STUDIED = dict.fromkeys(
+    student
+    for name in STUDENT_GROUPS
+    if settings.models[name].like or len(STUDENT_GROUPS[name]) > 1
+    for student in (settings.models[name].like or name, name)
+)
 TEACHERS = sorted({teacher for student in STUDENTS for teacher in settings.teachers(student)})
 FINETUNED = [name for name, model in settings.trained.items() if model.start and name not in STUDENTS + TEACHERS]
 # Scored where the effects of variants are known: organisms of simulated worlds.
@@ -40,6 +50,7 @@ def any_of(names):
 wildcard_constraints:
     organism=any_of(settings.organisms),
     model=any_of(settings.trained),
+    evaluation=any_of(settings.evaluations),
     fold=r"fold_\d+|all_folds",
     bundle="[A-Z_]+",
     block=r"\d{4}",
@@ -199,6 +210,21 @@ def shard_files(*splits, models=settings.trained):
 def model_shards(*splits):
     """Input function: the windows of one model."""
     return lambda wildcards: shard_files(*splits, models=[wildcards.model])
+
+
+def evaluated(function):
+    """Input function: that of the model behind the name of an evaluation."""
+    return lambda wildcards: function(SimpleNamespace(model=settings.evaluations[wildcards.evaluation][0]))
+
+
+def model_files(wildcards):
+    """Input function: what describes a model, and its weights."""
+    return [f"<results>/models/{wildcards.model}/{file}" for file in ("model.json", "weights.safetensors")]
+
+
+def scores_of(models, organism):
+    """The scores of variants by several models."""
+    return [f"<results>/scores/{model}/{organism}.parquet" for model in models]
 
 
 def teacher_files(wildcards):

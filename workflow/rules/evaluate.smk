@@ -1,21 +1,20 @@
 # Held-out predictions against what was observed, against simple baselines and, where it is known, against the truth.
 rule evaluate_model:
-    """Scores one model on its test windows (paper, Methods: evaluation of genome tracks)."""
+    """Scores one model on its test windows, or on pieces of them (paper, Methods: evaluation of genome tracks)."""
     input:
-        weights="<results>/models/{model}/weights.safetensors",
-        description="<results>/models/{model}/model.json",
-        shards=model_shards("train", "test"),
-        references=references_of_model,
-        truths=truths_of_model,
+        model=evaluated(model_files),
+        shards=evaluated(model_shards("train", "test")),
+        references=evaluated(references_of_model),
+        truths=evaluated(truths_of_model),
     output:
-        tracks="<results>/evaluation/{model}/tracks.tsv",
-        profiles="<results>/evaluation/{model}/profiles.tsv",
-        mean_profiles="<results>/evaluation/{model}/profiles.npz",
-        loci="<results>/evaluation/{model}/loci.npz",
+        tracks="<results>/evaluation/{evaluation}/tracks.tsv",
+        profiles="<results>/evaluation/{evaluation}/profiles.tsv",
+        mean_profiles="<results>/evaluation/{evaluation}/profiles.npz",
+        loci="<results>/evaluation/{evaluation}/loci.npz",
     log:
-        "<results>/logs/{model}/evaluate_model.log",
+        "<results>/logs/{evaluation}/evaluate_model.log",
     benchmark:
-        "<results>/benchmarks/{model}.evaluate_model.tsv"
+        "<results>/benchmarks/{evaluation}.evaluate_model.tsv"
     conda:
         "../../envs/evaluate.yaml"
     threads: settings.loop.threads or workflow.cores
@@ -44,6 +43,25 @@ rule summarise:
         "../scripts/summarise.py"
 
 
+rule compare_models:
+    """Ablations and tuned models, each against the model that it is like."""
+    input:
+        tables=collect(
+            "<results>/evaluation/{model}/tracks.tsv", model=dict.fromkeys([*settings.bases, *settings.bases.values()])
+        ),
+    output:
+        table="<results>/evaluation/compared.tsv",
+    log:
+        "<results>/logs/compare_models.log",
+    conda:
+        "../../envs/evaluate.yaml"
+    params:
+        bases=settings.bases,
+        version=version("evaluation"),
+    script:
+        "../scripts/compare_models.py"
+
+
 rule evaluate_variants:
     """Tells planted variants from their controls by a model's scores, modality by modality."""
     input:
@@ -63,20 +81,20 @@ rule evaluate_variants:
 
 
 rule compare_student:
-    """A student against the mean of its teachers, on the same variants."""
+    """A student, or the mean of several that differ in their seeds, against the mean of its teachers, on the same
+    variants."""
     input:
-        student="<results>/scores/{model}/{organism}.parquet",
-        teachers=lambda wildcards: [
-            f"<results>/scores/{teacher}/{wildcards.organism}.parquet"
-            for teacher in settings.teachers(wildcards.model)
-        ],
+        students=lambda wildcards: scores_of(STUDENT_GROUPS[wildcards.student], wildcards.organism),
+        teachers=lambda wildcards: scores_of(
+            settings.teachers(STUDENT_GROUPS[wildcards.student][0]), wildcards.organism
+        ),
         variants=lambda wildcards: settings.organisms[wildcards.organism].variants,
     output:
-        table="<results>/evaluation/{model}/{organism}.distillation.tsv",
+        table="<results>/evaluation/{student}/{organism}.distillation.tsv",
     log:
-        "<results>/logs/{model}/{organism}.compare_student.log",
+        "<results>/logs/{student}/{organism}.compare_student.log",
     wildcard_constraints:
-        model=any_of(STUDENTS),
+        student=any_of(STUDENT_GROUPS),
     conda:
         "../../envs/evaluate.yaml"
     params:

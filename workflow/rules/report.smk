@@ -9,8 +9,9 @@ rule write_report:
         records=block_files("<dataset>/store/{organism}/{bundle}.{block}.json", kinds=(False,)),
         variants=["<results>/evaluation/variants.tsv"] if SCORED else [],
         distillation=collect(
-            "<results>/evaluation/{model}/{organism}.distillation.tsv", model=STUDENTS, organism=SCORED
+            "<results>/evaluation/{student}/{organism}.distillation.tsv", student=STUDENT_GROUPS, organism=SCORED
         ),
+        ablations=["<results>/evaluation/compared.tsv"] if settings.bases else [],
         leakage=leakage_files(),
         compared=compared_tracks(),
         quality=collect("<dataset>/quality/{organism}.tsv", organism=settings.organisms),

@@ -1,4 +1,4 @@
-"""Compares a student with the mean of its teachers."""
+"""Compares a student, or several alike, with the mean of the teachers."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from megabase.logs import logged
 config = parse(snakemake.config)
 with logged(snakemake.log[0]):
     compare_student(
-        Path(snakemake.input.student),
+        [Path(path) for path in snakemake.input.students],
         [Path(path) for path in snakemake.input.teachers],
         Path(snakemake.input.variants),
         Path(snakemake.output.table),
         config.evaluation,
-        model=snakemake.wildcards.model,
+        model=snakemake.wildcards.student,
         organism=snakemake.wildcards.organism,
         command=f"snakemake {snakemake.output.table}",
     )

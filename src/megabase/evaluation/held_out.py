@@ -119,7 +119,7 @@ class HeldOut:
         picked = {window: rank for rank, window in enumerate(pick_loci(windows, self._window_totals()))}
         self._describe_loci(list(picked))
         for i in _progress(range(len(windows)), f"{self.name}: scoring test window"):
-            example = self.test.read(i)
+            example = self.test.read(i, read_at=self.predictor.read_at)
             predicted = self.predictor.predict(
                 example.sequence[None], self.name, reverse_complement_average=self.config.reverse_complement
             )
@@ -131,7 +131,7 @@ class HeldOut:
                 self._check_tracks(bundle, by_resolution)
                 baselines = self._baselines(bundle, features, example.sequence)
                 truth = self._truth(bundle, windows.iloc[i])
-                for resolution in bundle.resolutions:
+                for resolution in sorted(by_resolution):
                     observed = self._observed(bundle, example, resolution)
                     values = {"model": predicted_values(bundle, by_resolution[resolution])}
                     for name, coarse in baselines.items():
@@ -171,7 +171,9 @@ class HeldOut:
         return pd.concat([table for table in tables if len(table)] or tables)
 
     def _observed(self, bundle: Bundle, example: Any, resolution: int) -> Observed:
-        return observed_values(bundle, example.targets[bundle.head], example.masks[bundle.head], resolution)
+        target = example.targets[bundle.head]
+        factor = resolution * len(target) // self.train.window_length if bundle.kind == "signal" else 1
+        return observed_values(bundle, target, example.masks[bundle.head], factor)
 
     def _baselines(self, bundle: Bundle, features: np.ndarray, codes: np.ndarray) -> dict[str, np.ndarray]:
         if bundle.kind == "signal":

@@ -24,9 +24,9 @@ def observed_values(
     bundle: Bundle,
     target: Float[np.ndarray, "*positions tracks"],
     mask: Bool[np.ndarray, "*_positions _tracks"],
-    resolution: int,
+    factor: int,
 ) -> Observed:
-    """The target of a head at `resolution` bp; a bin of 128 bp summed from bases is usable where every base is.
+    """The target of a head, summed over `factor` neighbours; a sum is usable where all of them are.
 
     Contact maps become one row per pair of different bins, usable where they are not NaN. The diagonal, which is the
     contacts of a bin with itself, is left out: it is the same everywhere.
@@ -36,7 +36,6 @@ def observed_values(
         square = mask[:, None] & mask[None] if mask.ndim == 2 else mask
         return Observed(pair_rows(values), pair_rows(np.isfinite(values) & square))
     usable = np.broadcast_to(mask, values.shape)
-    factor = resolution // bundle.resolutions[0]
     if factor == 1:
         return Observed(values, usable)
     tracks = values.shape[1]

@@ -37,6 +37,9 @@ def evaluate(
     out: Path,
     config: EvaluationConfig,
     command: str,
+    *,
+    pieces: int = 1,
+    name: str | None = None,
 ) -> None:
     """Scores the exported model in `model` on the test windows of each organism and writes, under `out`,
 
@@ -53,6 +56,9 @@ def evaluate(
     - `profiles.tsv`, `profiles.npz`: mean profiles around gene starts in 16-bp bins, and their correlation;
     - `loci.npz`: observed and predicted values of a few windows (`megabase.report.loci` reads it).
 
+    The model has the tracks of its own biosamples alone, and `name` in the tables if not that of its folder. With
+    `pieces` it reads every window in so many equal pieces; junctions and contacts are then those within pieces.
+
     Raises InputError where the model was trained on the whole genome, on another fold or on other tracks, where a test
     window overlaps a training window, and where there are no test windows.
     """
@@ -68,15 +74,16 @@ def evaluate(
         if not len(test.windows):
             raise InputError("no test windows", where=splits["test"], remedy="widen organisms.*.folds.*.test")
         share = held_out_share(description, train, test, organism, model)
+        named = {"model": name or model.name, "organism": organism}
+        held = {"output_type": ALL, "track": "test windows", "strand": ".", "resolution": test.window_length}
+        held |= {"predictor": "model", "metric": "held_out_share", "value": share, "n": len(test.windows)}
+        train, test = (_as_read(shards, description, pieces) for shards in (train, test))
         reference = Reference.open(references[organism])
         starts = StartProfiles(reference.genes(), test.windows, config.start_flank)
         truth = truths.get(organism)
         scored = HeldOut(organism, train, test, predictor, truth, starts, reference.exons(), config)
         scored.fit()
         scored.score()
-        named = {"model": model.name, "organism": organism}
-        held = {"output_type": ALL, "track": "test windows", "strand": ".", "resolution": test.window_length}
-        held |= {"predictor": "model", "metric": "held_out_share", "value": share, "n": len(test.windows)}
         table = pd.concat([scored.table(), pd.DataFrame([held])])
         rows.append(table.assign(**named, split="test", command=command))
         profile_rows.append(scored.profile_table().assign(**named))
@@ -84,6 +91,13 @@ def evaluate(
         profiles |= {f"{organism}/{bundle}/{name}": starts.mean(bundle, name) for bundle, name in starts.predictors()}
         loci |= scored.loci
     _write(out, pd.concat(rows)[TRACK_COLUMNS], pd.concat(profile_rows)[PROFILE_COLUMNS], profiles, loci)
+
+
+def _as_read(shards: Shards, description: Mapping[str, Any], pieces: int) -> Shards:
+    """The windows as a model reads them."""
+    biosamples = description.get("biosamples")
+    own = shards.of_biosamples(**biosamples) if biosamples else shards
+    return own.cut(pieces) if pieces > 1 else own
 
 
 def _write(out: Path, rows: pd.DataFrame, profile_rows: pd.DataFrame, profiles: dict, loci: dict) -> None:

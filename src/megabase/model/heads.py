@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Float32, Int, Shaped
 
-from megabase.model.config import NetworkConfig
+from megabase.model.config import TOKEN, NetworkConfig
 from megabase.model.initialisation import Draws
 from megabase.model.layers import MultiOrganismLinear
 from megabase.model.scaling import predictions_unscaled
@@ -32,6 +32,18 @@ class Embeddings(NamedTuple):
         return embedding
 
 
+def coarser(x: Float[Array, "B N C"], factor: int) -> Float[Array, "B N/factor C"]:
+    """Means of every `factor` neighbours: the embedding of a bin is that of its bases."""
+    if factor == 1:
+        return x
+    return x.reshape(x.shape[0], x.shape[1] // factor, factor, -1).mean(axis=2)
+
+
+def read_from(resolution: int) -> int:
+    """The resolution, in bp, of the embedding that a head of `resolution` bp reads: 128 for 128, else 1."""
+    return TOKEN if resolution == TOKEN else 1
+
+
 class TrackOutput(nnx.Module):
     """Predictions in model space at one resolution: `softplus(linear) softplus(learnt scale)`.
 
@@ -49,29 +61,46 @@ class TrackOutput(nnx.Module):
 
 
 class GenomeTracksHead(nnx.Module):
-    """Tracks along the genome at each resolution of their output type, in model space and in the signal's units."""
+    """Tracks along the genome at each of the head's resolutions, in model space and in the signal's units.
+
+    Resolutions between 1 and 128 bp read means of the embedding at 1 bp, so that weights of one resolution fit another.
+    """
 
     def __init__(self, spec: HeadSpec, config: NetworkConfig, organisms: int, draws: Draws) -> None:
         self.spec = spec
-        inputs = {1: 2 * config.channels, 128: 2 * config.trunk_channels}
+        inputs = {1: 2 * config.channels, TOKEN: 2 * config.trunk_channels}
         self.outputs = nnx.Dict(
-            {f"{r}bp": TrackOutput(organisms, inputs[r], spec.tracks, draws) for r in spec.settings.resolutions}
+            {f"{r}bp": TrackOutput(organisms, inputs[read_from(r)], spec.tracks, draws) for r in spec.resolutions}
         )
 
     @property
     def needs(self) -> frozenset[str]:
         """The embeddings it reads."""
-        return frozenset(f"{r}bp" for r in self.spec.settings.resolutions)
+        return frozenset(f"{read_from(r)}bp" for r in self.spec.resolutions)
 
     def __call__(self, embeddings: Embeddings, organism_index: Int[Array, " B"]) -> Predictions:
-        """`scaled_predictions_{r}bp` and `predictions_{r}bp` [B, S/r, T], float32."""
+        """`scaled_predictions_{r}bp` and `predictions_{r}bp` [B, S/r, T], float32, at its own resolutions; and
+        `predictions_{r}bp` at those of the output type, summed or spread evenly where it has others."""
         means = jnp.asarray(self.spec.track_means)[organism_index][:, None]
         predictions = {}
-        for r in self.spec.settings.resolutions:
-            scaled = self.outputs[f"{r}bp"](embeddings.at(f"{r}bp"), organism_index)
+        for r in self.spec.resolutions:
+            source = read_from(r)
+            read = coarser(embeddings.at(f"{source}bp"), r // source)
+            scaled = self.outputs[f"{r}bp"](read, organism_index)
             predictions[f"scaled_predictions_{r}bp"] = scaled
             predictions[f"predictions_{r}bp"] = predictions_unscaled(scaled, means, r, squash=self.spec.settings.squash)
+        finest = self.spec.resolutions[0]
+        for r in self.spec.settings.resolutions:
+            if r not in self.spec.resolutions:
+                predictions[f"predictions_{r}bp"] = _converted(predictions[f"predictions_{finest}bp"], finest, r)
         return predictions
+
+
+def _converted(x: Float[Array, "B N T"], here: int, there: int) -> Float[Array, "B M T"]:
+    """Sums over bins of `here` bp as sums over bins of `there` bp."""
+    if there >= here:
+        return x.reshape(x.shape[0], x.shape[1] * here // there, there // here, -1).sum(axis=2)
+    return jnp.repeat(x * (there / here), here // there, axis=1)
 
 
 class ContactMapsHead(nnx.Module):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 PADDING = "Padding"
 """Track name of the rows that only fill a table up to the width of the head."""
 _STRANDS = {"+": 1, "-": -1, ".": 0, "positive": 1, "negative": -1, "unstranded": 0, "": 0}
+RESOLUTIONS = (1, 2, 4, 8, 16, 32, 64, 128)
+"""What heads along the genome can predict at, in bp: from 1 bp to a token of the transformer."""
 CLASSES = 5
 """Splice classes: donor +, acceptor +, donor -, acceptor -, none (architecture reference 6.2)."""
 
@@ -43,6 +45,8 @@ class HeadSpec:
     """Which tracks are real, per organism."""
     strands: tuple[str, ...] = ()
     """Per organism one character for each track: `+`, `-` or `.`; all `.` where empty."""
+    chosen: tuple[int, ...] = ()
+    """Resolutions in bp, the finest first, where they are not those of the output type."""
 
     @property
     def settings(self) -> Bundle:
@@ -53,6 +57,16 @@ class HeadSpec:
     def head(self) -> str:
         """Name of the head and of its predictions."""
         return self.settings.head
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:
+        """What it predicts at, in bp, the finest first."""
+        return self.chosen or self.settings.resolutions
+
+    @property
+    def read_at(self) -> int:
+        """Resolution, in bp, of the stored targets that it is compared with: the others are made from these."""
+        return min(self.resolutions[0], self.settings.resolutions[0])
 
     @property
     def track_means(self) -> Float32[np.ndarray, "organisms tracks"]:
@@ -141,6 +155,30 @@ def head_specs(
     by_index = [tracks.get(organism, {}) for organism in sorted(indices, key=indices.__getitem__)]
     bundles = [bundle for bundle in BUNDLES if any(bundle in tables for tables in by_index)]
     return tuple(_head_spec(bundle, [tables.get(bundle) for tables in by_index]) for bundle in bundles)
+
+
+def at_resolutions(specs: tuple[HeadSpec, ...], chosen: Mapping[str, Sequence[int]]) -> tuple[HeadSpec, ...]:
+    """The heads, those that `chosen` names with its resolutions, in bp.
+
+    Raises InputError for a name that no output type has, and for resolutions that a head cannot have.
+    """
+    bundles = {bundle.head: bundle for bundle in BUNDLES.values()}
+    for head, resolutions in chosen.items():
+        where, bundle = f"resolutions.{head}", bundles.get(head)
+        if bundle is None:
+            raise InputError(f"no head {head}", where=where, remedy=f"choose from {', '.join(bundles)}")
+        if bundle.kind == "contact_maps":
+            raise InputError("contact maps have one resolution", where=where, remedy="leave it out")
+        possible = [own for own in RESOLUTIONS if own >= bundle.store_bin]
+        most = len(possible) if bundle.kind == "signal" else 1
+        if not 0 < len(resolutions) <= most or not set(resolutions) <= set(possible):
+            number = "one" if most == 1 else "some"
+            remedy = f"choose {number} of {', '.join(map(str, possible))}"
+            raise InputError(f"{list(resolutions)} bp cannot be predicted", where=where, remedy=remedy)
+    return tuple(
+        dataclasses.replace(spec, chosen=tuple(sorted(set(chosen[spec.head])))) if spec.head in chosen else spec
+        for spec in specs
+    )
 
 
 def _head_spec(bundle: str, tables: list[Any]) -> HeadSpec:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int, Int32
 
 from megabase.model.attention import angles, turn
 from megabase.model.config import NetworkConfig
-from megabase.model.heads import Embeddings, Predictions
+from megabase.model.heads import Embeddings, Predictions, coarser
 from megabase.model.initialisation import Draws
 from megabase.model.layers import MultiOrganismLinear
 from megabase.model.sharding import divided, gathered, platform
@@ -28,6 +28,16 @@ _TISSUES_AT_ONCE = 8
 a time, so that they stay in the cache, and none are left over to be joined to the rest."""
 
 
+def _bins(embeddings: Embeddings, spec: HeadSpec) -> Float[Array, "B N C"]:
+    """The embedding at the head's one resolution."""
+    return coarser(embeddings.at("1bp"), spec.resolutions[0])
+
+
+def _of_bases(x: Float[Array, "B N T"], spec: HeadSpec) -> Float[Array, "B S T"]:
+    """What a bin has, for each of its bases."""
+    return jnp.repeat(x, spec.resolutions[0], axis=1) if spec.resolutions[0] > 1 else x
+
+
 class SpliceSitesHead(nnx.Module):
     """Probability of each splice class at every base."""
 
@@ -39,9 +49,10 @@ class SpliceSitesHead(nnx.Module):
     """The embeddings it reads."""
 
     def __call__(self, embeddings: Embeddings, organism_index: Int[Array, " B"]) -> Predictions:
-        """`logits` and `predictions` [B, S, 5], float32; the predictions of a base sum to 1."""
-        logits = self.linear(embeddings.at("1bp"), organism_index)
-        return {"logits": logits, "predictions": jax.nn.softmax(logits, axis=-1)}
+        """`logits` [B, S/r, 5] and `predictions` [B, S, 5], float32; the predictions of a base sum to 1. Bases of a bin
+        have its classes."""
+        logits = self.linear(_bins(embeddings, self.spec), organism_index)
+        return {"logits": logits, "predictions": _of_bases(jax.nn.softmax(logits, axis=-1), self.spec)}
 
 
 class SpliceSiteUsageHead(nnx.Module):
@@ -55,9 +66,10 @@ class SpliceSiteUsageHead(nnx.Module):
     """The embeddings it reads."""
 
     def __call__(self, embeddings: Embeddings, organism_index: Int[Array, " B"]) -> Predictions:
-        """`logits` [B, S, T], float32, and `predictions`, float16 as released: 367 tissues at 1 Mb are 1.5 GB."""
-        logits = self.linear(embeddings.at("1bp"), organism_index)
-        return {"logits": logits, "predictions": jax.nn.sigmoid(logits).astype(jnp.float16)}
+        """`logits` [B, S/r, T], float32, and `predictions` [B, S, T], float16 as released: 367 tissues at 1 Mb are 1.5
+        GB. Bases of a bin have its share."""
+        logits = self.linear(_bins(embeddings, self.spec), organism_index)
+        return {"logits": logits, "predictions": _of_bases(jax.nn.sigmoid(logits).astype(jnp.float16), self.spec)}
 
 
 class SpliceJunctionsHead(nnx.Module):
@@ -88,7 +100,8 @@ class SpliceJunctionsHead(nnx.Module):
         back as `splice_site_positions`.
         """
         batch, kinds, count = positions.shape
-        seen = gathered(embeddings.at("1bp"), jnp.maximum(positions, 0).reshape(batch, -1))
+        places = jnp.maximum(positions, 0) // self.spec.resolutions[0]
+        seen = gathered(_bins(embeddings, self.spec), places.reshape(batch, -1))
         sites = self.linear(seen, organism_index).reshape(batch, kinds, count, -1)
         valid = jnp.asarray(self.spec.track_valid)[organism_index]
         known = (positions[:, ::2, :, None] >= 0) & (positions[:, 1::2, None, :] >= 0)

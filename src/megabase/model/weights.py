@@ -106,5 +106,11 @@ def array_name(place: tuple[Any, ...]) -> str:
 
 
 def _head_spec(described: Mapping[str, Any]) -> HeadSpec:
-    tables = {name: tuple(tuple(row) for row in described[name]) for name in ("means", "valid")}
-    return HeadSpec(described["bundle"], described["tracks"], **tables, strands=tuple(described.get("strands", ())))
+    return HeadSpec(
+        described["bundle"],
+        described["tracks"],
+        means=tuple(tuple(row) for row in described["means"]),
+        valid=tuple(tuple(row) for row in described["valid"]),
+        strands=tuple(described.get("strands", ())),
+        chosen=tuple(described.get("chosen", ())),
+    )

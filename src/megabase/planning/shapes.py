@@ -22,13 +22,13 @@ from megabase.training.step import on_mesh, one_hot, placed, plain
 
 def batch_shapes(config: ModelConfig, length: int, recipe: TrainingConfig) -> Batch:
     """What `store.batches` gives, where every track has places without data: masks by track, the most there can be."""
-    rows, sites = recipe.batch, config.network.junction_sites
+    rows, sites = recipe.rows, config.network.junction_sites
 
     def shape(dtype: Any, *sizes: int) -> Any:
         return jax.ShapeDtypeStruct((rows, *sizes), dtype)
 
     def target_and_mask(spec: HeadSpec) -> tuple[Any, Any]:
-        bins = length // spec.settings.resolutions[0]
+        bins = length // spec.read_at
         match spec.bundle:
             case "CONTACT_MAPS":
                 return shape(jnp.float32, bins, bins, spec.tracks), shape(jnp.bool_, bins, spec.tracks)

@@ -88,25 +88,28 @@ class Interval(NamedTuple):
     upper: float
 
 
-def interval_chart(rows: Sequence[Interval], *, title: str, mark: float, width: int = 720) -> Markup:
-    """One line per row, from 0 to 1: a dot at the value, a bar over its interval, and a mark for all rows."""
+def interval_chart(
+    rows: Sequence[Interval], *, title: str, mark: float, width: int = 720, limits: tuple[float, float] = (0.0, 1.0)
+) -> Markup:
+    """One line per row, within `limits`: a dot at the value, a bar over its interval, and a mark for all rows."""
     if not rows:
         return Markup("")
     left, right, step, top = 300, 16, 18, 6
     height = top + step * len(rows) + 22
+    low, high = limits
 
     def across(value: float) -> float:
-        return left + (width - left - right) * min(max(value, 0.0), 1.0)
+        return left + (width - left - right) * min(max((value - low) / (high - low), 0.0), 1.0)
 
     bottom = height - 22
     parts = []
-    for tick in ticks(0.0, 1.0):
+    for tick in ticks(low, high):
         style = "mark" if tick == mark else "grid"
         parts.append(
             f'<line class="{style}" x1="{across(tick):.1f}" x2="{across(tick):.1f}" y1="{top}" y2="{bottom}"/>'
         )
         parts.append(f'<text x="{across(tick):.1f}" y="{height - 6}" text-anchor="middle">{short(tick)}</text>')
-    if mark not in ticks(0.0, 1.0):
+    if mark not in ticks(low, high):
         parts.append(f'<line class="mark" x1="{across(mark):.1f}" x2="{across(mark):.1f}" y1="{top}" y2="{bottom}"/>')
     for number, row in enumerate(rows):
         y = top + step * (number + 0.5)

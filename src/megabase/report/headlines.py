@@ -44,15 +44,16 @@ def headlines(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def variant_tables(paths: Sequence[Path], first: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """By model, those of `first` before others: `rows`, one per organism, modality and scorer with a cell per metric,
-    and `picture`, the auROC of each with its interval."""
+    """By model, those of `first` and their copies before others: `rows`, one per organism, modality and scorer with a
+    cell per metric, and `picture`, the auROC of each with its interval."""
     tables: dict[str, dict[tuple[str, ...], dict[str, Any]]] = {}
     for path in paths:
         for row in _read(path):
             key = row["organism"], row["modality"], row["scorer"]
             own = tables.setdefault(row["model"], {}).setdefault(key, {**row})
             own |= {row["metric"]: row["value"], f"{row['metric']}_range": (row["lower"], row["upper"])}
-    order = sorted(tables, key=lambda model: (model not in first, model))
+    leading = {model for model in tables for name in first if model == name or model.startswith(f"{name}_")}
+    order = sorted(tables, key=lambda model: (model not in leading, model))
     return {
         model: {"rows": list(tables[model].values()), "picture": _auroc_chart(tables[model].values())}
         for model in order

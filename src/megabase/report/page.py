@@ -17,6 +17,7 @@ from megabase.artifacts import write_text
 from megabase.evaluation.config import ReportConfig
 from megabase.genome.reference import Reference
 from megabase.report import contents, headlines
+from megabase.report.ablations import ablations as compared_models
 from megabase.report.loci import draw_loci
 from megabase.report.quality import comparisons, quality
 
@@ -41,6 +42,7 @@ def write_report(
     out: Path,
     variants: Sequence[Path] = (),
     distillation: Sequence[Path] = (),
+    ablations: Sequence[Path] = (),
     checks: Mapping[str, Path] | None = None,
     compared: Mapping[str, Path] | None = None,
 ) -> None:
@@ -51,8 +53,9 @@ def write_report(
     `metrics` the training logs, `evaluations` the folders of tables and `models` those with `model.json`, by model;
     `references` the reference folders by organism, and `benchmarks` the folders of Snakemake's timing tables.
     `variants` and `distillation` are the tables of planted variants and of students against teachers, where there are
-    any; `evaluations` has the models with held-out windows alone. `checks` has the tables of quality and `compared`
-    those of the manifest against the release, by organism.
+    any, and `ablations` those of models against the ones that they are like; `evaluations` has the models with held-out
+    windows alone. `checks` has the tables of quality and `compared` those of the manifest against the release, by
+    organism.
     """
     shown = ReportConfig(**(config.get("report") or {}))
     files = {organism: contents.read_rows(paths[0]) for organism, paths in manifests.items()}
@@ -90,6 +93,7 @@ def write_report(
         has_contacts=any(row["output_type"] == "CONTACT_MAPS" for row in rows),
         variants=headlines.variant_tables(variants, [row["student"] for row in students]),
         students=students,
+        ablations=compared_models(ablations),
         names=headlines.NAMES,
         main_metrics=headlines.MAIN_METRICS,
         track_scores={model: contents.track_scores(folder / "tracks.tsv") for model, folder in evaluations.items()},

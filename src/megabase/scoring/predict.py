@@ -14,15 +14,16 @@ from megabase.bundles import BUNDLES
 from megabase.errors import InputError
 from megabase.genome.sequence import reverse_complement
 from megabase.model.network import AlphaGenome
+from megabase.model.spec import HeadSpec
 from megabase.model.strands import SITE_CLASSES
 from megabase.model.weights import load
 from megabase.scoring.forward import Forward, turned_back
 from megabase.store.reader import strand_order
 
 Tracks = dict[str, dict[int, Float32[np.ndarray, "B *positions T"]]]
-"""By head and resolution (bp): [B, S/r, T]; contact maps [B, S/2048, S/2048, T] at 2048; splice sites the four classes
-and usage all tracks of the plus strand, then of the minus strand, at 1. Junctions lie between places, not along the
-sequence, and are not among them."""
+"""By head and resolution (bp), those of its output type and its own: [B, S/r, T]; contact maps
+[B, S/2048, S/2048, T] at 2048; splice sites the four classes and usage all tracks of the plus strand, then of the minus
+strand, at 1. Junctions lie between places, not along the sequence, and are not among them."""
 JUNCTIONS = BUNDLES["SPLICE_JUNCTIONS"].head
 
 
@@ -39,6 +40,8 @@ class Predictor:
         }
         """Track tables by organism and bundle, in the order of predictions. Junctions: the tissues, whose predictions
         are those of the plus strand, then of the minus strand."""
+        self.read_at = {spec.head: spec.read_at for spec in model.config.heads if spec.chosen}
+        """Resolution, in bp, of targets that hold all that is predicted, where it is not that of the output type."""
         self._rows: dict[str, int] = description["organisms"]
         self._forward = Forward(model)
 
@@ -120,7 +123,7 @@ class Predictor:
             outputs, columns = jax.device_get(predictions[head]), spec.columns(row)
             made[head] = {
                 r: outputs[f"predictions_{r}bp" if spec.settings.kind == "signal" else "predictions"][..., columns]
-                for r in spec.settings.resolutions
+                for r in _given(spec)
             }
         return made
 
@@ -128,3 +131,9 @@ class Predictor:
         bundle = self._forward.specs[head].bundle
         order = SITE_CLASSES[:-1] if bundle == "SPLICE_SITES" else strand_order(self.tracks[organism][bundle])
         return turned_back(values, bundle, resolution, order)
+
+
+def _given(spec: HeadSpec) -> list[int]:
+    """Resolutions of a head's predictions: its own, and those of its output type."""
+    own = spec.resolutions if spec.settings.kind == "signal" else ()
+    return sorted({*own, *spec.settings.resolutions})

@@ -51,11 +51,13 @@ class Batches:
         organism_weights: Mapping[str, float] | None = None,
         junction_sites: int = JUNCTION_SITES,
         gene_slots: int = 0,
+        read_at: Mapping[str, int] | None = None,
     ) -> None:
         """`widths`: tracks of each head, as in its `HeadSpec`. `max_shift`: bp either way. `reverse_complement`:
         probability. `organism_weights`: relative shares; without them organisms are drawn in proportion to their
         windows. `junction_sites`: K, the most sites of each kind. `gene_slots`: G, the most genes of each strand whose
-        exons come along for the gene-level loss of RNA-seq; 0 for none.
+        exons come along for the gene-level loss of RNA-seq; 0 for none. `read_at`: resolution of a head's targets, in
+        bp, where it is finer than that of its output type.
 
         Raises InputError where window lengths differ between organisms, or the weights name none of these organisms.
         """
@@ -74,7 +76,7 @@ class Batches:
             raise InputError("no organism of the model is named", where="training.organism_weights", remedy=remedy)
         self._shares = shares / shares.sum()
         self._bundles = {bundle.head: bundle for bundle in BUNDLES.values() if bundle.head in widths}
-        self._widths = dict(widths)
+        self._widths, self._read_at = dict(widths), dict(read_at or {})
         names = {bundle.name for bundle in self._bundles.values()}
         self._sites = junction_sites if "SPLICE_JUNCTIONS" in names else 0
         self._genes = gene_slots if "RNA_SEQ" in names else 0
@@ -109,6 +111,7 @@ class Batches:
             reverse_complement=reverse_complement,
             junction_sites=self._sites,
             gene_slots=self._genes,
+            read_at=self._read_at,
         )
 
     def stacked(self, shards: list[Shards], examples: list[Example]) -> Batch:
@@ -152,7 +155,7 @@ class Batches:
             bins = length // PAIR_BIN
             return (bins,), (bins, bins), np.float32
         if bundle.kind == "signal":
-            positions = (length // bundle.resolutions[0],)
+            positions = (length // self._read_at.get(bundle.head, bundle.resolutions[0]),)
             return positions, positions, ml_dtypes.bfloat16 if bundle.store_bin == 1 else np.float32
         if bundle.name == "SPLICE_JUNCTIONS":
             return (1, 1), (self._sites, self._sites), np.float32

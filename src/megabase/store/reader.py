@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -124,6 +124,9 @@ class Shards:
         """chrom, start, end: 0-based, half-open; a window may reach beyond its chromosome."""
         self._places = [Region(*place) for place in zip(*(described["windows"][k] for k in _PLACE), strict=True)]
         self._sizes: Mapping[str, int] = described["sizes"]
+        # Windows that hold these, and where they start: themselves, or what they are pieces of.
+        self._wholes = [(i, place.start) for i, place in enumerate(self._places)]
+        self._kept: dict[str, Int[np.ndarray, " T"]] | None = None
         self._arrays: dict[tuple[str, str], Any] = {}
 
     @staticmethod
@@ -149,11 +152,56 @@ class Shards:
                 raise InputError(what, where=path, remedy="write both again: snakemake store")
         return shards
 
+    def cut(self, pieces: int, length: int | None = None) -> Shards:
+        """The same with every window cut into so many windows, side by side in its middle, of `length` bp; without it
+        they fill the window.
+
+        Raises InputError where they do not fit, or would not be whole bins of contact maps.
+        """
+        length = length or self.window_length // pieces
+        margin = self.window_length - pieces * length
+        if margin < 0 or length % PAIR_BIN:
+            what = f"windows of {self.window_length:,} bp do not give {pieces} pieces of a multiple of {PAIR_BIN:,} bp"
+            raise InputError(what, where=self.path, remedy="choose fewer pieces, or shorter ones")
+        places = [
+            (place.chrom, start, start + length)
+            for place in self._places
+            for start in range(place.start + margin // 2, place.start + margin // 2 + pieces * length, length)
+        ]
+        windows = dict(zip(_PLACE, zip(*places, strict=True), strict=True)) if places else dict.fromkeys(_PLACE, ())
+        described = {**self._described, "window": length}
+        made = Shards(self.path, described | {"windows": {key: list(values) for key, values in windows.items()}})
+        made._wholes = [(i // pieces, self._wholes[i // pieces][1]) for i in range(len(places))]
+        made.organism_index, made._kept = self.organism_index, self._kept
+        return made
+
+    def of_biosamples(self, only: Collection[str] = (), without: Collection[str] = ()) -> Shards:
+        """The same with the tracks of these ontology terms alone, or all but them; `only` leaves out what belongs to no
+        biosample. Raises InputError for a term that no track has."""
+        named = {str(term) for table in self._all_tracks.values() for term in table.get("ontology_curie", ())}
+        if unknown := sorted({*only, *without} - named):
+            remedy = f"choose from {', '.join(sorted(named))}"
+            raise InputError(f"no track of {', '.join(unknown)}", where=self.path, remedy=remedy)
+        made = Shards(self.path, self._described)
+        made.organism_index, made._wholes = self.organism_index, self._wholes
+        made._kept = {}
+        for bundle, table in self._all_tracks.items():
+            terms = table["ontology_curie"] if "ontology_curie" in table else pd.Series("", table.index)
+            made._kept[bundle] = np.flatnonzero(terms.isin(only) if only else ~terms.isin(without))
+        return made
+
     @cached_property
     def tracks(self) -> dict[str, pd.DataFrame]:
         """By bundle, one row per track in order: index, track, strand, track_id, nonzero_mean, metadata. Those of the
         splicing bundles have what their record says of them. Splice-site usage: the plus strand, then the minus strand;
         junctions: one row for both."""
+        if self._kept is None:
+            return self._all_tracks
+        kept = {bundle: table.iloc[self._kept[bundle]] for bundle, table in self._all_tracks.items()}
+        return {bundle: table.reset_index(drop=True) for bundle, table in kept.items() if len(table)}
+
+    @cached_property
+    def _all_tracks(self) -> dict[str, pd.DataFrame]:
         rows: dict[str, list[dict[str, Any]]] = {}
         for block in self._described["blocks"]:
             rows.setdefault(block["bundle"], []).extend(block["tracks"])
@@ -166,7 +214,9 @@ class Shards:
     @property
     def conditions(self) -> list[dict[str, Any]]:
         """The tissues of the splicing tables, in the order of their columns: track, biosample, ontology_curie, ..."""
-        return self._described["splicing"]["conditions"] if self.splicing else []
+        every = self._described["splicing"]["conditions"] if self.splicing else []
+        kept = range(len(every)) if self._kept is None else self._kept.get("SPLICE_JUNCTIONS", ())
+        return [every[i] for i in kept]
 
     @property
     def stored(self) -> list[Stored]:
@@ -188,11 +238,13 @@ class Shards:
         reverse_complement: bool = False,
         junction_sites: int = JUNCTION_SITES,
         gene_slots: int = 0,
+        read_at: Mapping[str, int] | None = None,
     ) -> Example:
         """Window `i` moved by `shift` bp; with `reverse_complement`, as the other strand reads it.
 
         `junction_sites`: K, the most sites of each kind that junctions are given between; 0 leaves junctions out.
-        `gene_slots`: G, the most genes of each strand whose exons are given; 0 leaves them out.
+        `gene_slots`: G, the most genes of each strand whose exons are given; 0 leaves them out. `read_at`: resolution
+        of a head's targets, in bp, if not that of its output type: a multiple of what is stored.
         Raises InputError for a shift beyond the shards' own `max_shift`.
         """
         if abs(shift) > self.max_shift:
@@ -209,8 +261,9 @@ class Shards:
                 targets[head] = self._bases(own, i, start)
                 masks[head] = self._mask(own, i, start, usable, 1)
             else:
-                targets[head] = self._sums(own, i, start)
-                masks[head] = self._mask(own, i, start, usable, own.bundle.resolutions[0])
+                resolution = (read_at or {}).get(head, own.bundle.resolutions[0])
+                targets[head] = self._sums(own, i, start, resolution)
+                masks[head] = self._mask(own, i, start, usable, resolution)
         example = Example(self._rows(_SEQUENCE, i, start, self.window_length), targets, masks)
         if reverse_complement:
             example, usable = self._reversed(example), usable[::-1]
@@ -218,16 +271,30 @@ class Shards:
         if gene_slots:
             example.masks[GENES] = self._genes.masks(*place, gene_slots, turned=reverse_complement)
         if self.splicing is None:
-            return example
+            return self._chosen(example)
         spliced = self.splicing.window(*place, junction_sites, turned=reverse_complement)
         for bundle, target in (("SPLICE_SITES", spliced.classes), ("SPLICE_SITE_USAGE", spliced.usage)):
             example.targets[BUNDLES[bundle].head] = target
             example.masks[BUNDLES[bundle].head] = np.ascontiguousarray(usable[:, None])
         if not junction_sites:
-            return example
+            return self._chosen(example)
         head = BUNDLES["SPLICE_JUNCTIONS"].head
         example.targets[head], example.masks[head] = spliced.junctions, np.ones((1, 1, 1), bool)
-        return dataclasses.replace(example, splice_site_positions=spliced.positions)
+        return self._chosen(dataclasses.replace(example, splice_site_positions=spliced.positions))
+
+    def _chosen(self, example: Example) -> Example:
+        """The tracks that are kept, where not all are."""
+        for bundle, kept in (self._kept or {}).items():
+            head, every = BUNDLES[bundle].head, len(self._all_tracks[bundle])
+            if head not in example.targets or len(kept) == every:
+                continue
+            target, mask = example.targets.pop(head), example.masks.pop(head)
+            if not len(kept):
+                continue
+            columns = np.concatenate([kept, every + kept]) if bundle == "SPLICE_JUNCTIONS" else kept
+            example.targets[head] = _reordered(target, columns)
+            example.masks[head] = mask[..., columns] if mask.shape[-1] > 1 else mask
+        return example
 
     def margins(self, stored: Stored, i: int) -> Shaped[np.ndarray, "rows *rest"]:
         """All rows of an array that window `i` may need at any shift; as many for every window."""
@@ -238,7 +305,7 @@ class Shards:
     @cached_property
     def _bundles(self) -> list[_Bundle]:
         bundles = []
-        for name, table in self.tracks.items():
+        for name, table in self._all_tracks.items():
             if BUNDLES[name].kind == "splicing":
                 continue
             bundle, stored, widths = BUNDLES[name], [], []
@@ -265,7 +332,7 @@ class Shards:
         return bundles
 
     def _first_row(self, stored: Stored, i: int) -> int:
-        return (self._places[i].start - self.max_shift) // stored.bin
+        return (self._wholes[i][1] - self.max_shift) // stored.bin
 
     def _rows(self, stored: Stored, i: int, start: int, length: int) -> Shaped[np.ndarray, "rows *rest"]:
         """The rows that hold [start, start + length), in bp of the window's chromosome."""
@@ -290,7 +357,7 @@ class Shards:
             self._arrays[stored.path, chrom] = open_array(self._values / stored.path / chrom)
         array = self._arrays[stored.path, chrom]
         if self._store is None:
-            array = array[i]
+            array = array[self._wholes[i][0]]
         return array, array.shape[1:], array.dtype.numpy_dtype
 
     def _bases(self, own: _Bundle, i: int, start: int) -> Shaped[np.ndarray, "S T"]:
@@ -304,9 +371,9 @@ class Shards:
         _finish(begun)
         return values.view(ml_dtypes.bfloat16)
 
-    def _sums(self, own: _Bundle, i: int, start: int) -> Float32[np.ndarray, "bins T"]:
-        """Sums over the head's bins."""
-        width, resolution = own.bundle.store_bin, own.bundle.resolutions[0]
+    def _sums(self, own: _Bundle, i: int, start: int, resolution: int) -> Float32[np.ndarray, "bins T"]:
+        """Sums over bins of `resolution` bp."""
+        width = own.bundle.store_bin
         sums = np.empty((self.window_length // resolution, sum(own.widths)), np.float32)
         column = 0
         for stored, tracks in zip(own.stored, own.widths, strict=True):
@@ -414,8 +481,8 @@ def averaged_map(
 
 
 def _reordered(values: Shaped[np.ndarray, "*positions T"], order: Int[np.ndarray, " T"]) -> np.ndarray:
-    """The tracks in another order."""
-    if np.array_equal(order, np.arange(len(order))):
+    """The tracks in another order, or some of them."""
+    if np.array_equal(order, np.arange(values.shape[-1])):
         return values
     return np.take(bits(values), order, axis=-1).view(values.dtype)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from megabase.settings import settings
+from megabase.training.presets import PresetName
 
 
 @settings
@@ -17,6 +18,13 @@ class TrainingConfig:
     """Updates."""
     batch: Annotated[int, Field(ge=1)] = 64
     """Windows per update."""
+    pieces: Annotated[int, Field(ge=1)] = 1
+    """Pieces that each window is cut into, to learn from shorter ones; an update then has as many times more of them
+    (paper reference section 9b)."""
+    window: Annotated[int, Field(ge=2048, multiple_of=2048)] | None = None
+    """Length of a piece in bp; the pieces lie side by side in the middle of the window. Not given: they fill it."""
+    central: Annotated[int, Field(ge=2048, multiple_of=2048)] | None = None
+    """Only so many bp in the middle of a window count in the loss, or all of it. For models that learn from data."""
     accumulate: Annotated[int, Field(ge=1)] = 1
     """Equal parts that a batch is computed in, one after another, where it is too much for the devices at once. The
     parts' gradients and statistics are averaged; batch normalisation sees one part at a time."""
@@ -43,6 +51,21 @@ class TrainingConfig:
     """Heads whose losses shape the network below them; the others learn from what it gives (the paper's ablation of
     modalities). Not given: all of them. None of them, `[]`: the network below stays as it is, with its statistics, and
     only heads are trained."""
+    adapter_rank: Annotated[int, Field(ge=0)] = 0
+    """Rank of the low-rank adapters that are trained in place of the network below the heads: each array of
+    `adapter_arrays` is what it was plus a product of two narrow ones, which is added to it in the exported weights.
+    The rest of that network stays as it is, with its statistics. 0: no adapters."""
+    adapter_alpha: Annotated[float, Field(gt=0)] = 16.0
+    """The product is multiplied by this over the rank, so that the learning rate need not follow the rank."""
+    adapter_arrays: list[str] = Field(
+        default_factory=lambda: [
+            "tower.blocks.*.attention.[qkv].w",
+            "tower.blocks.*.attention.out.w",
+            "tower.blocks.*.mlp.*.w",
+        ]
+    )
+    """Which arrays have adapters, as patterns of their names in `weights.safetensors`, where `*` is one part between
+    dots: matrices alone. By default the linear maps of the transformer's blocks."""
     gene_weight: Annotated[float, Field(ge=0)] = 0.1
     """Weight of the gene-level loss of RNA-seq (paper; the released code has 0)."""
     gene_slots: Annotated[int, Field(ge=1)] = 32
@@ -56,6 +79,22 @@ class TrainingConfig:
     """Mean number of insertions, deletions and inversions in each input window of a student (paper section 6)."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of initialisation, data order, dropout and mutations."""
+
+    @property
+    def rows(self) -> int:
+        """Sequences of an update: windows, or all their pieces."""
+        return self.batch * self.pieces
+
+    @property
+    def below(self) -> Literal["trained", "adapted", "kept"]:
+        """What becomes of the network below the heads."""
+        return "kept" if self.trunk_heads == [] else "adapted" if self.adapter_rank else "trained"
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainingConfig:
+        if self.adapter_rank and self.trunk_heads == []:
+            raise ValueError("adapters change the network below the heads, and trunk_heads: [] keeps it")
+        return self
 
 
 DISTILLATION: dict[str, Any] = {
@@ -103,7 +142,10 @@ class TrainedModel:
     differs from the shared recipe."""
 
     like: str | None = None
-    """Entry of `models` whose keys this one has where it says nothing itself."""
+    """Entry of `models` whose keys this one has where it says nothing itself; results are compared with its."""
+    preset: PresetName | None = None
+    """Resolutions and recipe for comparison with another model's bins, where this one says nothing itself; the entry
+    that it is like goes after."""
     organisms: Annotated[list[str], Field(min_length=1)]
     """Organisms it is trained on."""
     fold: Annotated[int, Field(ge=0)] | Literal["all"]
@@ -118,6 +160,13 @@ class TrainedModel:
     start: str | None = None
     """Model whose weights this one begins with: an entry of `models` of the same fold, or the folder of a model, ours
     or imported. Heads for other tracks than that model's begin anew."""
+    resolutions: dict[str, Annotated[list[int], Field(min_length=1)]] = Field(default_factory=dict)
+    """Resolutions of a head, in bp, by head name, where they are not those of its output type: powers of two from 1
+    (ChIP: 16) to 128, and one alone for splicing. Coarser targets are sums, of splice sites whatever a bin has."""
+    only: list[str] = Field(default_factory=list)
+    """Ontology terms of the biosamples whose tracks it has, if not all; tracks that belong to none are left out too."""
+    without: list[str] = Field(default_factory=list)
+    """Ontology terms of biosamples whose tracks it has not."""
     training: dict[str, int | float | str | list[str] | dict[str, float] | None] = Field(default_factory=dict)
     """Keys of `training` with values of this model's own (a seed, fewer steps)."""
 

@@ -113,7 +113,7 @@ class Distiller(Trainer):
         # The store's own targets are not looked at.
         masks = {name: mask for name, mask in batch["masks"].items() if name == GENES}
         asked = Batch(sequence=batch["sequence"], organism_index=batch["organism_index"], targets={}, masks=masks)
-        return state, on_mesh(asked, self.mesh, self.config.batch), self._teachers.at(step)
+        return state, on_mesh(asked, self.mesh, self.config.rows), self._teachers.at(step)
 
     def _lesson(self, batch: PyTree, key: Array, *frozen: PyTree) -> Lesson:
         (teachers,) = frozen
@@ -126,7 +126,7 @@ class Distiller(Trainer):
         )
         predictions = self._asked(teachers, sequence, index)
         positions = predictions.get(JUNCTIONS_HEAD, {}).get("splice_site_positions")
-        return Lesson(sequence, taught(predictions, index, self.heads), positions)
+        return Lesson(sequence, taught(predictions, index, self.heads), positions, batch["masks"].get(GENES))
 
     def _asked(self, values: PyTree, sequence: UInt8[Array, "B S"], index: Int[Array, " B"]) -> dict[str, Predictions]:
         """What the teachers predict, each for its share of the windows; junctions between the likeliest sites."""

@@ -161,16 +161,19 @@ def gene_loss(
     target: Float[Array, "B S T"],
     predicted: Float[Array, "B S T"],
     mask: Bool[Array, "B S T"],
-    genes: Bool[Array, "B S 2 G"],
+    genes: Bool[Array, "B bases 2 G"],
     strands: Int[Array, "B T"],
 ) -> Float[Array, ""]:
     """How expression is divided among tracks: Poisson deviance of each gene's sum over the tracks of its strand, over
     their number, and 5 times the cross entropy of the tracks' shares (paper section 4, architecture reference 6.2).
 
-    `genes`: exons of up to G genes on the plus and on the minus strand. `strands`: 1, -1, or 0 for tracks of both.
+    `genes`: exons of up to G genes on the plus and on the minus strand; a bin of several bases counts by the share of
+    it that is exon. `strands`: 1, -1, or 0 for tracks of both.
     """
     target, predicted = jnp.where(mask, target, 0.0), jnp.where(mask, predicted, 0.0)
     exons = genes.astype(jnp.float32)
+    if (factor := genes.shape[1] // target.shape[1]) > 1:
+        exons = exons.reshape(exons.shape[0], -1, factor, *exons.shape[2:]).mean(axis=2)
     bases = jnp.maximum(1.0, exons.sum(axis=1))[..., None]
     target, predicted = (jnp.einsum("bsng,bst->bngt", exons, values) / bases for values in (target, predicted))
     own = jnp.stack([strands >= 0, strands <= 0], axis=1)[:, :, None]
@@ -188,40 +191,29 @@ Wanted = dict[str, dict[int, tuple[Float[Array, "B *positions T"], Bool[Array, "
 as their heads give them."""
 
 
-def total_loss(
-    predictions: Mapping[str, Predictions],
-    organism_index: Int[Array, " B"],
-    targets: Mapping[str, Float[Array, "B *positions T"]],
-    masks: Mapping[str, Bool[Array, "B *_positions T_or_1"]],
-    heads: tuple[HeadSpec, ...],
-    config: TrainingConfig,
-) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """The weighted sum of the losses of all heads against observed targets, and each before its weight, by head."""
-    wanted = observed(targets, masks, organism_index, heads)
-    return objective(predictions, wanted, masks.get(GENES), organism_index, heads, config)
-
-
 def observed(
     targets: Mapping[str, Float[Array, "B *positions T"]],
     masks: Mapping[str, Bool[Array, "B *_positions T_or_1"]],
     organism_index: Int[Array, " B"],
     heads: tuple[HeadSpec, ...],
 ) -> Wanted:
-    """What data of the store ask for. Targets at coarser resolutions are sums of the stored ones."""
+    """What data of the store ask for. Targets at coarser resolutions are sums of the stored ones; a bin has the splice
+    sites of its bases, and their largest usage (paper reference section 9a)."""
     wanted: Wanted = {}
     for spec in heads:
         target, mask = targets[spec.head], masks[spec.head]
         if spec.bundle not in ("SPLICE_SITES", "SPLICE_JUNCTIONS"):  # these have no column per track
             mask = mask & jnp.asarray(spec.track_valid)[organism_index][:, None]
-        finest = spec.settings.resolutions[0]
         if spec.settings.kind != "signal":
-            wanted[spec.head] = {finest: (target, mask)}
+            finest = spec.resolutions[0]
+            along = finest > 1 and spec.bundle in ("SPLICE_SITES", "SPLICE_SITE_USAGE")
+            wanted[spec.head] = {finest: _largest(target, mask, finest, spec) if along else (target, mask)}
             continue
         means = jnp.asarray(spec.track_means)[organism_index][:, None]
         target = target.astype(wide(target))
         wanted[spec.head] = {}
-        for resolution in spec.settings.resolutions:
-            values, known = _pooled(target, mask, resolution // finest)
+        for resolution in spec.resolutions:
+            values, known = _pooled(target, mask, resolution // spec.read_at)
             scaled = targets_scaling(values, means, resolution, squash=spec.settings.squash)
             wanted[spec.head][resolution] = scaled, jnp.broadcast_to(known, scaled.shape)
     return wanted
@@ -238,41 +230,22 @@ def taught(
     """
     wanted: Wanted = {}
     for spec in heads:
-        outputs = predictions[spec.head]
+        outputs, finest = predictions[spec.head], spec.resolutions[0]
         valid = jnp.asarray(spec.track_valid)[organism_index][:, None]
         match spec.bundle:
             case "SPLICE_SITES":
-                own = {1: (outputs["predictions"], valid.any(axis=-1, keepdims=True))}
+                own = {finest: (jax.nn.softmax(outputs["logits"]), valid.any(axis=-1, keepdims=True))}
             case "SPLICE_SITE_USAGE":  # not its predictions, which are rounded to float16
-                own = {1: (jax.nn.sigmoid(outputs["logits"]), valid)}
+                own = {finest: (jax.nn.sigmoid(outputs["logits"]), valid)}
             case "SPLICE_JUNCTIONS":
-                own = {1: (outputs["predictions"], outputs["splice_junction_mask"])}
+                own = {finest: (outputs["predictions"], outputs["splice_junction_mask"])}
             case "CONTACT_MAPS":
-                own = {spec.settings.resolutions[0]: (outputs["predictions"], valid)}
+                own = {finest: (outputs["predictions"], valid)}
             case _:
-                scaled = {r: outputs[f"scaled_predictions_{r}bp"] for r in spec.settings.resolutions}
+                scaled = {r: outputs[f"scaled_predictions_{r}bp"] for r in spec.resolutions}
                 own = {r: (values, jnp.broadcast_to(valid, values.shape)) for r, values in scaled.items()}
         wanted[spec.head] = {r: (jax.lax.stop_gradient(values), known) for r, (values, known) in own.items()}
     return wanted
-
-
-def objective(
-    predictions: Mapping[str, Predictions],
-    wanted: Wanted,
-    genes: Bool[Array, "B S 2 G"] | None,
-    organism_index: Int[Array, " B"],
-    heads: tuple[HeadSpec, ...],
-    config: TrainingConfig,
-    *,
-    compressed: bool = False,
-) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """The weighted sum of the losses of all heads, and each before its weight, by head. `genes`: exons, for the
-    gene-level loss. `compressed`: totals of wanted junctions are compressed already, as predicted ones are."""
-    losses: dict[str, Float[Array, ""]] = {}
-    for spec in heads:
-        own = predictions[spec.head], wanted[spec.head]
-        losses |= head_losses(spec, *own, genes, organism_index, config, compressed=compressed)
-    return weighted_sum(losses, config), losses
 
 
 def head_losses(
@@ -285,9 +258,11 @@ def head_losses(
     *,
     compressed: bool = False,
 ) -> dict[str, Float[Array, ""]]:
-    """The loss of one head, and for RNA-seq that of its genes; as in `objective`."""
+    """The loss of one head, before its weight, and for RNA-seq that of its genes. `genes`: exons, for the gene-level
+    loss. `compressed`: totals of wanted junctions are compressed already, as predicted ones are."""
     losses = {}
-    target, mask = wanted[spec.settings.resolutions[0]]
+    finest = spec.resolutions[0]
+    target, mask = wanted[finest]
     match spec.bundle:
         case "CONTACT_MAPS":
             losses[spec.head] = contact_loss(target, outputs["predictions"], mask)
@@ -302,7 +277,7 @@ def head_losses(
             losses[spec.head] = _tracks(outputs, wanted, config)
     if spec.bundle == "RNA_SEQ" and genes is not None and config.gene_weight:
         strands = jnp.asarray(spec.track_strands)[organism_index]
-        losses[GENES] = gene_loss(target, outputs["scaled_predictions_1bp"], mask, genes, strands)
+        losses[GENES] = gene_loss(target, outputs[f"scaled_predictions_{finest}bp"], mask, genes, strands)
     return losses
 
 
@@ -337,6 +312,21 @@ def _pooled(
     share = mask.reshape(batch, length // factor, factor, -1).mean(axis=2)
     known = share > 0.5
     return jnp.where(known, sums / jnp.where(known, share, 1.0), 0.0), known
+
+
+def _largest(
+    target: Float[Array, "B S T"], mask: Bool[Array, "B S T_or_1"], factor: int, spec: HeadSpec
+) -> tuple[Float[Array, "B N T"], Bool[Array, "B N T_or_1"]]:
+    """Usage: the largest of `factor` bases. Sites: the classes of all of them, in equal shares; `none` only where there
+    is no other. Known where all bases are."""
+    target, mask = (x.reshape(x.shape[0], -1, factor, x.shape[-1]) for x in (target, mask))
+    largest, known = target.max(axis=2).astype(jnp.float32), mask.all(axis=2)
+    if spec.bundle == "SPLICE_SITES":
+        sites = largest[..., :-1]
+        none = jnp.where(sites.any(axis=-1, keepdims=True), 0.0, largest[..., -1:])
+        largest = jnp.concatenate([sites, none], axis=-1)
+        largest /= jnp.maximum(1.0, largest.sum(axis=-1, keepdims=True))
+    return largest, known
 
 
 def _weight(loss: str, config: TrainingConfig) -> float:

@@ -7,6 +7,7 @@ import optax
 from jaxtyping import PyTree
 
 from megabase.model.weights import array_name
+from megabase.training.adapters import ADAPTERS
 from megabase.training.config import TrainingConfig
 
 
@@ -31,17 +32,17 @@ def decayed(parameters: PyTree) -> PyTree:
 
 def optimizer(config: TrainingConfig) -> optax.GradientTransformation:
     """b1 0.9, b2 0.999, eps 1e-8; decay on `decayed` arrays; global norm clipped where the config says so. What no head
-    shapes, the network below all of them, stays as it is and has no moments."""
+    shapes, the network below all of them, stays as it is and has no moments; nor have arrays that adapters change."""
     made = optax.adamw(schedule(config), b1=0.9, b2=0.999, eps=1e-8, weight_decay=config.weight_decay, mask=decayed)
     if config.clip_norm:
         made = optax.chain(optax.clip_by_global_norm(config.clip_norm), made)
-    if config.trunk_heads == []:
-        return optax.partition({"heads": made, "below": optax.set_to_zero()}, _place)
+    if config.below != "trained":
+        return optax.partition({"trained": made, "kept": optax.set_to_zero()}, _place)
     return made
 
 
 def _place(parameters: PyTree) -> PyTree:
     def of(place: tuple[object, ...], _: object) -> str:
-        return "heads" if array_name(place).startswith("heads.") else "below"
+        return "trained" if array_name(place).startswith(("heads.", f"{ADAPTERS}.")) else "kept"
 
     return jax.tree_util.tree_map_with_path(of, parameters)

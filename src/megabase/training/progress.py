@@ -89,7 +89,7 @@ class Stopwatch:
         speed = (done - self._last) / seconds
         made = {
             "steps_per_second": speed,
-            "examples_per_second": speed * self._trainer.config.batch,
+            "examples_per_second": speed * self._trainer.config.rows,
             "data_wait": self._waited / seconds,
         }
         peak = peak_flops(jax.devices()[0].device_kind)

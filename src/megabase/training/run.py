@@ -19,7 +19,7 @@ from megabase.errors import InputError
 from megabase.model.config import NetworkConfig
 from megabase.model.network import AlphaGenome
 from megabase.model.sharding import DATA
-from megabase.model.spec import HeadSpec, ModelConfig, head_specs
+from megabase.model.spec import HeadSpec, ModelConfig, at_resolutions, head_specs
 from megabase.model.weights import export
 from megabase.store.batches import Batch, Batches
 from megabase.store.reader import Shards
@@ -57,13 +57,14 @@ def train(
     predict other tracks.
     """
     prepare(loop)
-    opened = {organism: Shards.open(shards[organism]["train"]) for organism in trained.organisms}
+    opened = {organism: windows_of(shards[organism]["train"], trained, config) for organism in trained.organisms}
     # Rows of the model are its own organisms, in the order of their indices in the config.
     order = sorted(opened, key=lambda organism: opened[organism].organism_index)
     indices = {organism: row for row, organism in enumerate(order)}
     for organism, row in indices.items():
         opened[organism].organism_index = row
     heads = head_specs({organism: own.tracks for organism, own in opened.items()}, indices)
+    heads = at_resolutions(heads, trained.resolutions)
     network = AlphaGenome(ModelConfig(model, heads, len(indices)), dropout=config.dropout, rngs=nnx.Rngs(config.seed))
     batches = batches_of(opened, heads, config, model)
     mesh = training_mesh(config, loop, taught=bool(teachers))
@@ -79,10 +80,17 @@ def train(
     if config.trunk_heads is not None and (unknown := set(config.trunk_heads) - {spec.head for spec in heads}):
         remedy = f"choose from {', '.join(spec.head for spec in heads)}"
         raise InputError(f"no head {', '.join(sorted(unknown))}", where="training.trunk_heads", remedy=remedy)
+    if trained.only or trained.without:
+        deciding["biosamples"] = {"only": trained.only, "without": trained.without}
+    if trained.resolutions:
+        deciding["resolutions"] = {spec.head: spec.chosen for spec in heads if spec.chosen}
     if start:
         network, origin = begun(network, indices, start)
         deciding["start"] = origin
         logger.info("%s: begins with the weights of %s, and its heads %s", name, start, origin["heads"] or "none")
+    if teachers and config.central:
+        remedy = "leave it out: teachers know all of a window"
+        raise InputError("students learn from whole windows", where="training.central", remedy=remedy)
     if teachers:
         # Which windows a teacher sees depends on how many teach at once.
         deciding |= {"teachers": weights_of(teachers), "teachers_at_once": mesh.shape[DATA]}
@@ -93,14 +101,14 @@ def train(
     kept = Checkpoints(checkpoints, deciding, loop.keep, machine)
     size = sum(array.size for array in jax.tree.leaves(trainer.initial.parameters))
     logger.info("%s: %s parameters, %s heads, on %s", name, f"{size:,}", len(heads), jax.devices())
-    rows = hosts.own_rows(config.batch, mesh)
+    rows = hosts.own_rows(config.rows, mesh)
     state = run_loop(
         trainer,
         partial(batches, rows=rows),
         kept,
         loop,
         logs / "metrics.jsonl",
-        _validation(shards, opened, batches, config, rows),
+        _validation(shards, opened, batches, trained, config, rows),
         batches.drawn,
     )
     state = state._replace(optimizer=None)  # Divided over the devices, and of no more use.
@@ -118,15 +126,28 @@ def train(
     hosts.meet("exported")
 
 
+def windows_of(path: Path, trained: TrainedModel, config: TrainingConfig) -> Shards:
+    """The windows of a split as a model sees them: in pieces, with its own biosamples."""
+    opened = Shards.open(path)
+    if trained.only or trained.without:
+        opened = opened.of_biosamples(trained.only, trained.without)
+    if config.pieces > 1 or config.window:
+        opened = opened.cut(config.pieces, config.window)
+    if config.central and config.central > opened.window_length:
+        what = f"the middle {config.central:,} bp of windows of {opened.window_length:,} bp"
+        raise InputError(what, where="training.central", remedy="choose a smaller part, or leave it out")
+    return opened
+
+
 def training_mesh(config: TrainingConfig, loop: LoopConfig, *, taught: bool = False) -> Mesh:
     """All devices: windows over as many as divide each part of the batch, or as `loop.sequence` leaves; each window
     over the rest. With teachers a device has either a whole window or a share of the only one.
 
     Raises InputError where devices would be left over, or parts of the batch do not divide over them.
     """
-    devices, part = len(jax.devices()), config.batch // config.accumulate
-    if config.batch % config.accumulate:
-        what = f"{config.batch} windows are not {config.accumulate} equal parts"
+    devices, part = len(jax.devices()), config.rows // config.accumulate
+    if config.rows % config.accumulate:
+        what = f"{config.rows} windows are not {config.accumulate} equal parts"
         raise InputError(what, where="training.accumulate", remedy="choose a divisor of training.batch")
     if taught and loop.sequence is None and jax.process_count() == 1:
         return teaching_mesh(part)
@@ -151,13 +172,14 @@ def batches_of(
     return Batches(
         opened,
         {spec.head: spec.tracks for spec in heads},
-        batch=config.batch,
+        batch=config.rows,
         seed=config.seed,
         max_shift=min(own.max_shift for own in opened.values()),
         reverse_complement=config.reverse_complement,
         organism_weights=config.organism_weights,
         junction_sites=model.junction_sites,
         gene_slots=config.gene_slots if config.gene_weight else 0,
+        read_at={spec.head: spec.read_at for spec in heads if spec.chosen},
     )
 
 
@@ -165,6 +187,7 @@ def _validation(
     shards: Mapping[str, Mapping[str, Path]],
     opened: Mapping[str, Shards],
     batches: Batches,
+    trained: TrainedModel,
     config: TrainingConfig,
     own_rows: Sequence[int],
 ) -> list[Batch]:
@@ -172,12 +195,12 @@ def _validation(
     of this process."""
     made = []
     for organism, own in opened.items():
-        valid = Shards.open(shards[organism]["valid"])
+        valid = windows_of(shards[organism]["valid"], trained, config)
         valid.organism_index = own.organism_index
         every = max(1, len(valid) // _VALIDATION_WINDOWS)
         chosen = list(range(0, len(valid), every))[:_VALIDATION_WINDOWS]
-        chosen = chosen[: len(chosen) // config.batch * config.batch] or (chosen * config.batch)[: config.batch]
-        for start in range(0, len(chosen), config.batch):
+        chosen = chosen[: len(chosen) // config.rows * config.rows] or (chosen * config.rows)[: config.rows]
+        for start in range(0, len(chosen), config.rows):
             rows = [chosen[start + row] for row in own_rows]
             made.append(batches.stacked([valid] * len(rows), [batches.read(valid, i) for i in rows]))
     return made

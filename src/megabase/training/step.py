@@ -7,21 +7,23 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jax.stages import Lowered
-from jaxtyping import Array, Float, Int, Int32, PyTree, UInt8, UInt32
+from jaxtyping import Array, Bool, Float, Int, Int32, PyTree, UInt8, UInt32
 
-from megabase.model.config import PAIR_BIN, TOKEN
+from megabase.model.config import PAIR_BIN
 from megabase.model.heads import Embeddings
 from megabase.model.network import AlphaGenome
 from megabase.model.sharding import DATA, SEQUENCE, spread
-from megabase.model.spec import HeadSpec
+from megabase.model.spec import RESOLUTIONS, HeadSpec
 from megabase.store.batches import Batch
 from megabase.training import hosts
 from megabase.training.accumulation import in_parts
+from megabase.training.adapters import merged, with_adapters
 from megabase.training.config import TrainingConfig
 from megabase.training.losses import GENES, head_losses, observed, weighted_sum
 from megabase.training.optimizer import optimizer, schedule
@@ -51,6 +53,8 @@ class Lesson(NamedTuple):
     """By head: as in `losses.Wanted`, or target and mask as the store has them."""
     positions: Int32[Array, "B 4 K"] | None
     """Sites that junctions are compared between, where the model predicts any."""
+    genes: Bool[Array, "B S 2 G"] | None
+    """Exons, for the gene-level loss."""
 
 
 def make_mesh(data: int = 1, sequence: int | None = None) -> Mesh:
@@ -73,12 +77,13 @@ def on_mesh(batch: Batch, mesh: Mesh, count: int | None = None) -> PyTree:
     """The batch on the mesh's devices: rows over `data`, positions over `sequence` where they divide. `count`: rows of
     the whole batch, where each of several processes brings those that its devices hold."""
     length, count = batch["sequence"].shape[1], count or len(batch["sequence"])
+    bins = {length // resolution for resolution in (*RESOLUTIONS, PAIR_BIN)}
     rows = hosts.own_rows(count, mesh) if jax.process_count() > 1 else None
 
     def put(array: Any) -> Any:
         over: list[str | None] = [DATA] if count % mesh.shape[DATA] == 0 else [None]
         # Splice sites are few, and not along the window; junctions are many, and divided by their donors.
-        along = array.ndim == 4 or (array.ndim > 1 and array.shape[1] in (length, length // TOKEN, length // PAIR_BIN))
+        along = array.ndim == 4 or (array.ndim > 1 and array.shape[1] in bins)
         if along and array.shape[1] % mesh.shape[SEQUENCE] == 0:
             over.append(SEQUENCE)
         place = NamedSharding(mesh, PartitionSpec(*over))
@@ -100,6 +105,23 @@ def plain(model: AlphaGenome) -> tuple[Any, PyTree, PyTree]:
     return graph, *map(nnx.to_pure_dict, states)
 
 
+def in_the_middle(
+    mask: Bool[Array, "B *positions"], length: int, central: int, sites: Int32[Array, "B 4 K"] | None, tracks: int
+) -> Bool[Array, "B *positions"]:
+    """What of a mask lies in the `central` bp of a window of `length`: by position, and of junctions, whose masks have
+    none, those between `sites` that both do."""
+    first = (length - central) // 2
+    if mask.shape[1] == 1 and mask.ndim == 4:
+        assert sites is not None
+        inside = (sites >= first) & (sites < first + central)
+        # Donors by acceptors, tissues of the plus strand, then of the minus strand.
+        plus, minus = (inside[:, side, :, None] & inside[:, side + 1, None] for side in (0, 2))
+        return mask & jnp.repeat(jnp.stack([plus, minus], axis=-1), tracks, axis=-1)
+    here = jnp.arange(mask.shape[1]) * (length // mask.shape[1])
+    inside = (here >= first) & (here < first + central)
+    return mask & inside.reshape(-1, *[1] * (mask.ndim - 2))
+
+
 class Trainer:
     """The compiled update and validation of one model, on data. Models that differ in seed and data alone share the
     compiled programs on disk."""
@@ -110,6 +132,8 @@ class Trainer:
     def __init__(self, model: AlphaGenome, config: TrainingConfig, mesh: Mesh) -> None:
         self.config, self.mesh, self.heads = config, mesh, model.config.heads
         self.graph, parameters, statistics = plain(model)
+        if config.below == "adapted":
+            parameters = with_adapters(parameters, config)
         self._optimizer = optimizer(config)
         self._schedule = schedule(config)
         everywhere = NamedSharding(mesh, PartitionSpec())
@@ -139,7 +163,14 @@ class Trainer:
 
     def model(self, state: TrainState) -> AlphaGenome:
         """The model with the state's values."""
-        return nnx.merge(self.graph, state.parameters, state.statistics)
+        parameters = state.parameters
+        if self.config.below == "adapted":
+            # By this process alone: it may be the only one of several that exports.
+            parameters = jax.tree.map(np.asarray, parameters)
+        return self._merged(parameters, state.statistics)
+
+    def _merged(self, parameters: PyTree, statistics: PyTree) -> AlphaGenome:
+        return nnx.merge(self.graph, merged(parameters, self.config), statistics)
 
     def update(self, state: TrainState, batch: Batch, step: int) -> tuple[TrainState, Metrics]:
         """Update number `step`, counted from 0, that the state stands at; `state` is used up."""
@@ -150,7 +181,7 @@ class Trainer:
     def validate(self, state: TrainState, batch: Batch) -> Metrics:
         """Losses of a batch against its observed targets, as the trained model would have them."""
         with jax.set_mesh(self.mesh):
-            metrics: Metrics = self._validate_program(state, on_mesh(batch, self.mesh, self.config.batch))
+            metrics: Metrics = self._validate_program(state, on_mesh(batch, self.mesh, self.config.rows))
         return metrics
 
     @property
@@ -169,15 +200,23 @@ class Trainer:
             return self._update_program.lowered(*self._arguments(self.initial, batch, 0))
 
     def _arguments(self, state: TrainState, batch: Batch, step: int) -> tuple[Any, ...]:
-        return state, on_mesh(batch, self.mesh, self.config.batch)
+        return state, on_mesh(batch, self.mesh, self.config.rows)
 
     def _lesson(self, batch: PyTree, key: Array, *frozen: PyTree) -> Lesson:
         """What an update learns from `batch`; `key` is the update's own, and `frozen` what `_arguments` adds."""
         return self._seen(batch)
 
     def _seen(self, batch: PyTree) -> Lesson:
-        wanted = {spec.head: (batch["targets"][spec.head], batch["masks"][spec.head]) for spec in self.heads}
-        return Lesson(batch["sequence"], wanted, batch.get("splice_site_positions"))
+        masks, positions = batch["masks"], batch.get("splice_site_positions")
+        if self.config.central:
+            length = batch["sequence"].shape[1]
+            tracks = {spec.head: spec.tracks for spec in self.heads}
+            masks = {
+                name: in_the_middle(mask, length, self.config.central, positions, tracks.get(name, 1))
+                for name, mask in masks.items()
+            }
+        wanted = {spec.head: (batch["targets"][spec.head], masks[spec.head]) for spec in self.heads}
+        return Lesson(batch["sequence"], wanted, positions, masks.get(GENES))
 
     def _update(self, state: TrainState, batch: PyTree, *frozen: PyTree) -> tuple[TrainState, Metrics]:
         # The key depends on seed and step alone, so that a resumed run drops and mutates the same.
@@ -214,13 +253,13 @@ class Trainer:
 
         By the chain rule, written out: all predictions of 1 Mb take more memory than the network, so each head is
         differentiated at once, and what remains of it is the gradient of the embeddings. Of heads that do not shape the
-        network below, not even that; where none does, that network is as after training.
+        network below, not even that; where none does, or adapters alone learn, that network is as after training.
         """
         shaping = self.config.trunk_heads
-        kept = key if shaping != [] else None
-        embed = partial(self._embedded, statistics=statistics, batch=batch, lesson=lesson, key=kept)
+        dropping = key if self.config.below == "trained" else None
+        embed = partial(self._embedded, statistics=statistics, batch=batch, lesson=lesson, key=dropping)
         embeddings, back, moved = jax.vjp(embed, parameters, has_aux=True)
-        needs = {name: head.needs for name, head in nnx.merge(self.graph, parameters, statistics).heads.items()}
+        needs = {name: head.needs for name, head in self._merged(parameters, statistics).heads.items()}
         slopes: dict[str, Array] = {}
         losses: dict[str, Float[Array, ""]] = {}
         heads = {}
@@ -251,7 +290,7 @@ class Trainer:
     ) -> tuple[dict[str, Array], PyTree]:
         """What the heads read, by resolution, and the moved statistics. `key`: of the dropout; without one the model is
         as after training."""
-        model = nnx.merge(self.graph, parameters, statistics)
+        model = self._merged(parameters, statistics)
         needed = frozenset().union(*(head.needs for head in model.heads.values()))
         embeddings = model.embed(
             one_hot(lesson.sequence), batch["organism_index"], train=key is not None, key=key, needed=needed
@@ -270,10 +309,10 @@ class Trainer:
         taught: bool,
     ) -> dict[str, Float[Array, ""]]:
         """The losses of one head. `taught`: whether the lesson is in model space, as teachers give it."""
-        model = nnx.merge(self.graph, parameters, statistics)
+        model = self._merged(parameters, statistics)
         index, own = batch["organism_index"], lesson.wanted[spec.head]
         read = Embeddings(**{f"embeddings_{resolution}": x for resolution, x in embeddings.items()})
         outputs = model.read(read, index, {spec.head}, lesson.positions)[spec.head]
         if not taught:
             own = observed({spec.head: own[0]}, {spec.head: own[1]}, index, (spec,))[spec.head]
-        return head_losses(spec, outputs, own, batch["masks"].get(GENES), index, self.config, compressed=taught)
+        return head_losses(spec, outputs, own, lesson.genes, index, self.config, compressed=taught)

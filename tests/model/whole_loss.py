@@ -1,0 +1,41 @@
+"""The loss of all heads at once, as training adds it up head by head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from megabase.model.spec import HeadSpec
+from megabase.training.config import TrainingConfig
+from megabase.training.losses import GENES, Wanted, head_losses, observed, weighted_sum
+
+
+def objective(
+    predictions: Mapping[str, Any],
+    wanted: Wanted,
+    genes: Any,
+    organism_index: Any,
+    heads: tuple[HeadSpec, ...],
+    config: TrainingConfig,
+    *,
+    compressed: bool = False,
+) -> tuple[Any, dict[str, Any]]:
+    """The weighted sum of the losses of all heads, and each before its weight, by head."""
+    losses: dict[str, Any] = {}
+    for spec in heads:
+        own = predictions[spec.head], wanted[spec.head]
+        losses |= head_losses(spec, *own, genes, organism_index, config, compressed=compressed)
+    return weighted_sum(losses, config), losses
+
+
+def total_loss(
+    predictions: Mapping[str, Any],
+    organism_index: Any,
+    targets: Mapping[str, Any],
+    masks: Mapping[str, Any],
+    heads: tuple[HeadSpec, ...],
+    config: TrainingConfig,
+) -> tuple[Any, dict[str, Any]]:
+    """The same against observed targets."""
+    wanted = observed(targets, masks, organism_index, heads)
+    return objective(predictions, wanted, masks.get(GENES), organism_index, heads, config)
