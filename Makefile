@@ -20,7 +20,7 @@ SNAKEMAKE := $(BIN)/snakemake
 say = @printf '%s\n' $(1)
 
 ##@ Run
-.PHONY: demo demo-long region
+.PHONY: demo demo-long demo-finetune region
 demo: setup ## The embedded demo: simulates a small genome and runs the whole workflow on it
 	@$(SNAKEMAKE)
 	$(call say,'report: results/demo/report/index.html')
@@ -28,6 +28,10 @@ demo: setup ## The embedded demo: simulates a small genome and runs the whole wo
 demo-long: setup ## The same demo, larger and longer: models near the oracle, variants that are found; within an hour
 	@$(SNAKEMAKE) --configfile config/demo.yaml config/demo_long.yaml
 	$(call say,'report: results/demo_long/report/index.html')
+
+demo-finetune: setup ## A biosample that the demo's student never saw: fine-tuning against training from scratch
+	@$(SNAKEMAKE) ablations --configfile config/demo.yaml config/demo_finetune.yaml
+	@cut -f 1-4,6-12 results/demo_finetune/evaluation/compared.tsv | grep -E 'metric|pearson|auprc'
 
 region: setup ## The same workflow on real public data (config/region.yaml)
 	@$(SNAKEMAKE) --configfile config/region.yaml
