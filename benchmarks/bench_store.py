@@ -30,8 +30,8 @@ import numpy as np  # noqa: E402
 import zarr  # noqa: E402
 from synthetic_signal import bands, signal  # noqa: E402
 
+from megabase.store.binning import averaged_map, binned_sums  # noqa: E402
 from megabase.store.layout import begin_reading, create_array, open_array, write_rows  # noqa: E402
-from megabase.store.reader import averaged_map, binned_sums  # noqa: E402
 from megabase.store.writer import tried_codecs  # noqa: E402
 
 LENGTH, TRACKS, WINDOW, WINDOWS = 1 << 20, 64, 131_072, 25

@@ -22,6 +22,7 @@ from megabase.errors import InputError
 from megabase.evaluation.config import EvaluationConfig, ReportConfig
 from megabase.genome.config import Organism, ReferenceKey
 from megabase.model.config import NetworkConfig
+from megabase.model.spec import at_resolutions
 from megabase.portals.config import PortalsConfig, Query
 from megabase.scoring.config import ScoringConfig
 from megabase.settings import settings
@@ -361,6 +362,11 @@ def _check_references(config: Config, layers: list[Path]) -> None:
                 where=_place(["models", name, "start"], layers),
                 remedy="name an entry of `models` of the same fold, with one copy and no start of its own",
             )
+        try:
+            at_resolutions((), model.resolutions)
+        except InputError as error:
+            place = _place(["models", name, *error.where.split(".")], layers)
+            raise InputError(error.what, where=place, remedy=error.remedy) from None
         if model.only and model.without:
             raise InputError(
                 f"`{name}` names biosamples both ways",

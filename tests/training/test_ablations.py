@@ -100,6 +100,10 @@ def test_presets_lie_under_what_a_model_says_and_over_what_it_is_like(repo_root:
     [
         ("`tuned` names biosamples both ways", "models: {tuned: {like: fold_0, only: [a], without: [b]}}"),
         ("no model `student` with held-out windows; choose from fold_0, fold_1", "pieces: {student: [2]}"),
+        (
+            r"own\.yaml: models\.fold_0\.resolutions\.cage: \[3\] bp cannot be predicted; choose some of 1, 2",
+            "models: {fold_0: {resolutions: {cage: [3]}}}",
+        ),
         ("`teacher` cannot teach `held`", "models: {held: {like: student, fold: 0}}"),
         (
             "adapters change the network below",

@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Float, Float32, Int, Int32
 
 from megabase.errors import InputError
-from megabase.store.reader import averaged_map
+from megabase.store.binning import averaged_map
 
 _REMEDY = "simulate the world again, or take organisms.*.truth out of the config"
 

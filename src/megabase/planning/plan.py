@@ -115,6 +115,7 @@ def jobs(config: Config) -> dict[str, int]:
     organisms, models = config.organisms, config.trained
     students = [name for name, model in models.items() if model.teachers]
     teachers = {teacher for student in students for teacher in config.teachers(student)}
+    tuned = {name for name, model in models.items() if model.start} - {*students, *teachers}
     spliced = [name for name in organisms if config.blocks(name, junctions=True)]
     signal = sum(len(config.parts(name)) for name in organisms)
     junctions = sum(len(config.parts(name, junctions=True)) for name in organisms)
@@ -135,10 +136,12 @@ def jobs(config: Config) -> dict[str, int]:
         "store_block": sum(len(config.blocks(name)) for name in organisms),
         "store_splicing": len(spliced),
         "write_shards": len(folds),
-        "train_model": len(models) - len(students) - len(teachers),
+        "train_model": len(models) - len(students) - len(teachers) - len(tuned),
         "train_teacher": len(teachers),
         "distil_student": len(students),
+        "finetune_model": len(tuned),
         "evaluate_model": len(config.evaluated),
+        "compare_models": bool(config.bases),
         "summarise": 1,
         "write_report": 1,
     }

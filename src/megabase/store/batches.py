@@ -14,8 +14,9 @@ from jaxtyping import Bool, Float, Int32, UInt8
 
 from megabase.bundles import BUNDLES, Bundle
 from megabase.errors import InputError
+from megabase.store.binning import PAIR_BIN
 from megabase.store.layout import bits
-from megabase.store.reader import GENES, JUNCTION_SITES, PAIR_BIN, Example, Shards
+from megabase.store.reader import GENES, JUNCTION_SITES, Example, Shards
 from megabase.store.splicing import KINDS
 
 

@@ -34,7 +34,7 @@ def with_adapters(parameters: PyTree, config: TrainingConfig) -> PyTree:
     for pattern in config.adapter_arrays:
         found = [name for name in named if _fits(name, pattern) and not name.startswith("heads.")]
         if not found:
-            remedy = "give patterns of names below the heads: megabase inspect --arrays"
+            remedy = "give patterns of names in weights.safetensors, below the heads"
             raise InputError(f"no array {pattern}", where="training.adapter_arrays", remedy=remedy)
         for name in found:
             if named[name].ndim != 2:
