@@ -154,7 +154,8 @@ class TrainedModel:
     copies: Annotated[int, Field(ge=1)] = 1
     """Models trained alike but for their seeds, which count up from `seed`; named `{name}_0`, `{name}_1`, ..."""
     teachers: str | None = None
-    """Entry of `models` whose copies teach this one: it learns their predictions for mutated windows, not the data."""
+    """Entry of `models`, of the same fold, whose copies teach this one: it learns their predictions for mutated
+    windows, not the data."""
     teacher_count: Annotated[int, Field(ge=1)] | None = None
     """How many of the copies teach, the first ones; all if not given."""
     start: str | None = None
