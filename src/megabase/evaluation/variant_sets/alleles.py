@@ -1,4 +1,4 @@
-"""Alleles against the genome: which of the two it has, on which strand, and where, if the source is of another assembly.
+"""Alleles against the genome: which of the two it has, on which strand, and where, in a source of another assembly.
 
 The genome decides. An allele pair whose first is the genome's stays as it is; one whose second is the genome's is
 swapped, and with it the sign of its effect (evaluation reference 4.2); for sources whose alleles may be of the other
@@ -90,13 +90,12 @@ class Lift:
 
     def span(self, chrom: str, first: int, last: int) -> tuple[int, int, str] | str:
         """First and last 1-based position, and strand, of bases that are together in both assemblies, or why not."""
-        ends = [self.point(chrom, position) for position in ((first,) if first == last else (first, last))]
-        for end in ends:
-            if isinstance(end, str):
-                return end
-        (_, left, strand), (_, right, other) = ends[0], ends[-1]  # type: ignore[misc]
-        low, high = min(left, right), max(left, right)
-        return (low, high, strand) if strand == other and high - low == last - first else BROKEN
+        left = self.point(chrom, first)
+        right = left if first == last else self.point(chrom, last)
+        if isinstance(left, str) or isinstance(right, str):
+            return left if isinstance(left, str) else str(right)
+        low, high = sorted((left[1], right[1]))
+        return (low, high, left[2]) if left[2] == right[2] and high - low == last - first else BROKEN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,9 +138,8 @@ class Placing:
         """`swap`: the source's first allele need not be the genome's. `complement`: alleles may be of the other
         strand; an SNV whose alleles are each other's complement cannot tell, and counts as of this one."""
         self._genome, self._counts, self._lift = genome, counts, lift
-        self._orders = [
-            (swapped, other) for other in (False, True)[: 1 + complement] for swapped in (False, True)[: 1 + swap]
-        ]
+        strands, orders = (False, True)[: 1 + complement], (False, True)[: 1 + swap]
+        self._orders = [(swapped, other) for other in strands for swapped in orders]
         self._piece = functools.lru_cache(maxsize=_PIECES)(self._read)
         self._names: dict[str, str] = {}
         for name in genome.sizes if genome else ():
@@ -202,5 +200,6 @@ class Placing:
         assert self._genome is not None
         return self._genome.codes(chrom, piece * _PIECE, (piece + 1) * _PIECE).tobytes()
 
-    def _drop(self, reason: str) -> None:
+    def _drop(self, reason: str) -> Placed | None:
         self._counts.drop(reason)
+        return None

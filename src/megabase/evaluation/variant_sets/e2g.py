@@ -1,7 +1,8 @@
 """Enhancer-gene pairs of CRISPR screens in K562 (ENCODE-rE2G's training data), and how far the proven ones reach.
 
-Source: EngreitzLab/CRISPR_comparison, `resources/crispr_data/EPCrisprBenchmark_combined_data.training_K562.GRCh38.tsv.gz`
-(MIT). Positive is `Regulated`; the paper evaluates the pairs whose gene GENCODE v46 has: 10,353 of 10,356.
+Source: EngreitzLab/CRISPR_comparison (MIT), in `resources/crispr_data/` the file
+`EPCrisprBenchmark_combined_data.training_K562.GRCh38.tsv.gz`. Positive is `Regulated`; the paper evaluates the pairs
+whose gene GENCODE v46 has: 10,353 of 10,356.
 """
 
 from __future__ import annotations

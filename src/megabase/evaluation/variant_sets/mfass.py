@@ -12,8 +12,8 @@ from megabase.evaluation.variant_sets.rows import Row, table_rows
 from megabase.evaluation.variant_sets.table import Counts, Given, VariantSet, made
 
 NAME = "mfass"
-COLUMNS = ("id", "zero", "chrom", "strand", "exon_first", "exon_last", "exon_first_again", "exon_last_again")
-COLUMNS += ("natural_index", "delta_index")
+COLUMNS: tuple[str, ...] = ("id", "zero", "chrom", "strand", "exon_first", "exon_last", "exon_first_again")
+COLUMNS += ("exon_last_again", "natural_index", "delta_index")
 DISRUPTS = -0.5
 """Change of the inclusion index at which a variant counts as disrupting (evaluation reference, V7)."""
 EXON = "whose exon has no place in the other assembly"
@@ -57,8 +57,8 @@ def _named(row: Row) -> tuple[str, int, str, str]:
 
 
 def _exon(row: Row, lift: Lift | None) -> str | None:
-    """`start-end:strand`. The source has the first and last base, 1-based, in either order: variants are rare at one and
-    two bases outside them, where splice sites are."""
+    """`start-end:strand`. The source has the first and last base, 1-based, in either order: variants are rare at one
+    and two bases outside them, where splice sites are."""
     strand = row.text("strand")
     low, high = sorted((row.whole("exon_first"), row.whole("exon_last")))
     if strand not in ("+", "-") or low < 1:

@@ -16,13 +16,13 @@ _MISSING = frozenset({"", "NA", "NaN", "nan", "None", "."})
 class Row:
     """One row of a table."""
 
-    values: Mapping[str, str]
+    fields: Mapping[str, str]
     where: str
     """`file line number`."""
 
     def text(self, column: str) -> str:
         """A value that must be there."""
-        value = self.values.get(column) or ""
+        value = self.fields.get(column) or ""
         if not value:
             raise InputError(f"no {column}", where=self.where, remedy="fetch the file again, or leave the row out")
         return value
@@ -38,7 +38,7 @@ class Row:
 
     def number(self, column: str) -> float | None:
         """A number; None where the source writes that there is none."""
-        value = self.values.get(column, "")
+        value = self.fields.get(column, "")
         if value in _MISSING:
             return None
         try:
@@ -57,7 +57,7 @@ class Row:
 
     def missing(self, column: str) -> bool:
         """Whether the source writes that there is no value."""
-        return self.values.get(column, "") in _MISSING
+        return self.fields.get(column, "") in _MISSING
 
 
 def table_rows(

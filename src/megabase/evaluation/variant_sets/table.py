@@ -146,6 +146,7 @@ def _record(name: str, table: pd.DataFrame, given: Given, counts: Counts) -> dic
         "complemented": counts.turned["complemented"],
         "lifted": counts.turned["lifted"],
         "ref_unchecked": counts.turned["unchecked"],
+        "effects": {"up": int(table["effect"].gt(0).sum()), "down": int(table["effect"].lt(0).sum())},
         "dropped": dict(sorted(counts.dropped.items())),
         "splits": {str(split): int(n) for split, n in table["split"].value_counts().sort_index().items()},
         # Of pairs, exons and loci there are thousands; they are in the table.
