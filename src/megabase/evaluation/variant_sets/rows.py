@@ -64,14 +64,14 @@ def table_rows(
     path: Path, required: Sequence[str], *, columns: Sequence[str] | None = None, what: str = "table"
 ) -> Iterator[Row]:
     """The rows of a tab- or comma-separated file, plain or gzipped; its first line names the columns (a leading `#` of
-    it is no part of a name), unless `columns` does.
+    it is no part of a name; lines of `##` or `# ` before it are remarks), unless `columns` does.
 
     Raises InputError where a required column is absent, and for a row with another number of fields.
     """
     names = list(columns) if columns else None
     separator = "\t"
     for number, line in enumerate(_text(path, what), 1):
-        if not line or (names is None and line.startswith("##")):
+        if not line or (names is None and (line == "#" or line.startswith(("##", "# ")))):
             continue
         if names is None:
             separator = "\t" if "\t" in line else ","

@@ -147,7 +147,7 @@ def _record(name: str, table: pd.DataFrame, given: Given, counts: Counts) -> dic
         "lifted": counts.turned["lifted"],
         "ref_unchecked": counts.turned["unchecked"],
         "effects": {"up": int(table["effect"].gt(0).sum()), "down": int(table["effect"].lt(0).sum())},
-        "dropped": dict(sorted(counts.dropped.items())),
+        "dropped": {reason: number for reason, number in sorted(counts.dropped.items()) if number},
         "splits": {str(split): int(n) for split, n in table["split"].value_counts().sort_index().items()},
         # Of pairs, exons and loci there are thousands; they are in the table.
         "groups": per_group if len(per_group) <= _MANY else {"number": len(per_group)},
