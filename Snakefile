@@ -21,6 +21,7 @@ include: "workflow/rules/signal.smk"
 include: "workflow/rules/store.smk"
 include: "workflow/rules/shards.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/variant_sets.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
@@ -32,6 +33,7 @@ localrules:
     signal,
     store,
     train,
+    variant_sets,
     evaluate,
     ablations,
     report,
@@ -68,6 +70,12 @@ rule train:
     """The weights of every model."""
     input:
         collect("<results>/models/{model}/model.json", model=settings.trained),
+
+
+rule variant_sets:
+    """The published sets of variants that the config names."""
+    input:
+        collect("<dataset>/variant_sets/{variant_set}.parquet", variant_set=settings.variant_sets),
 
 
 rule evaluate:

@@ -229,6 +229,31 @@ def ism(
     _print([str(ism(weights, reference, region, out, organism, scorers, batch, window, single_strand))])
 
 
+@app.command(name="variant-set")
+def variant_set(
+    name: tyro.conf.Positional[str],
+    *,
+    files: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="from")] = (),
+    genome: Path | None = None,
+    out: Annotated[Path, tyro.conf.arg(aliases=("-o",))],
+    organism: str = "human",
+    seed: int = 0,
+) -> None:
+    """Builds a published set of variants from its source: one kind of table, alleles checked against the genome.
+
+    Args:
+        name: Such as e2g, mfass or eqtl; docs/variant_sets.md lists them, their sources and the parts of each.
+        files: File of the source, as PART=FILE where the set has several parts; may be repeated.
+        genome: FASTA, or folder of a reference, such as data/paper/reference/human; without it nothing is checked.
+        out: Parquet file of the set; its counts are written beside it as .counts.json.
+        organism: Name that the set's rows get.
+        seed: Of what is drawn: controls, tissues, random alleles.
+    """
+    from megabase.commands.variant_set import variant_set
+
+    _print(variant_set(name, files, genome, out, organism, seed))
+
+
 @app.command
 def attribute(
     pairs: tyro.conf.Positional[Path],

@@ -20,6 +20,7 @@ from pydantic import Field
 from megabase.bundles import BUNDLES
 from megabase.errors import InputError
 from megabase.evaluation.config import EvaluationConfig, ReportConfig
+from megabase.evaluation.variant_sets.config import SetName, VariantSource
 from megabase.genome.config import Organism, ReferenceKey
 from megabase.model.config import NetworkConfig
 from megabase.model.spec import at_resolutions
@@ -82,6 +83,8 @@ class Config:
     """How variants are scored."""
     evaluation: EvaluationConfig = Field(default_factory=EvaluationConfig)
     """Metrics and baselines."""
+    variant_sets: dict[SetName, VariantSource] = Field(default_factory=dict)
+    """Published sets of variants to build, by name, and where their sources are."""
     report: ReportConfig = Field(default_factory=ReportConfig)
     """What the report shows."""
 
@@ -254,7 +257,24 @@ def _with_source_root(merged: Mapping[str, Any]) -> dict[str, Any]:
                 if isinstance(organism.get(key), str) and ":" not in organism[key]:
                     organism[key] = os.path.normpath(os.path.join(base, organism[key]))
         rooted[name] = organism
-    return {**merged, "organisms": rooted}
+    return {**merged, "organisms": rooted} | _rooted_sets(merged.get("variant_sets"), root)
+
+
+def _rooted_sets(sets: Any, root: str) -> dict[str, Any]:
+    """The sources of variant sets likewise."""
+    if not isinstance(sets, Mapping):
+        return {}
+    rooted = {}
+    for name, source in sets.items():
+        files = source.get("files") if isinstance(source, Mapping) else None
+        if isinstance(files, Mapping):
+            own = {
+                part: os.path.normpath(os.path.join(root, path)) if isinstance(path, str) and ":" not in path else path
+                for part, path in files.items()
+            }
+            source = {**source, "files": own}
+        rooted[name] = source
+    return {"variant_sets": rooted}
 
 
 def _explained(error: pydantic.ValidationError, layers: list[Path]) -> InputError:
@@ -329,6 +349,13 @@ def _check_references(config: Config, layers: list[Path]) -> None:
                 remedy=f"give either organisms.{name}.sources or queries.{name}",
             )
     _check_pieces(config, layers)
+    for set_name, source in config.variant_sets.items():
+        if source.organism not in config.organisms:
+            raise InputError(
+                f"no organism `{source.organism}`",
+                where=_place(["variant_sets", set_name, "organism"], layers),
+                remedy=f"choose from {', '.join(config.organisms)}",
+            )
     for name, model in config.models.items():
         for organism in model.organisms:
             if organism not in config.organisms:

@@ -139,6 +139,11 @@ def reference_files(*keys):
     return local
 
 
+def variant_set_files(wildcards):
+    """Input function: the local files of a set of variants; those behind a URL are fetched by the job."""
+    return [path for path in settings.variant_sets[wildcards.variant_set].files.values() if ":" not in path]
+
+
 def source_table(wildcards):
     """Input function: the rows of all source files of an organism: pinned from the portals, or listed by hand, where
     where `rows_of_part` says whether those of a part have changed."""
