@@ -12,7 +12,7 @@ rule build_variant_set:
     wildcard_constraints:
         variant_set=any_of(settings.variant_sets),
     conda:
-        "../../envs/evaluate.yaml"
+        "../../envs/data.yaml"
     resources:
         mem_mb=8000,
     params:

@@ -17,7 +17,10 @@ _FILES = ("cooler", "pybedtools", "pyBigWig", "pybigtools", "pyfaidx", "pysam")
 _STORE = ("ml-dtypes", "numcodecs", "tensorstore", "zarr")
 _MODEL = ("alphagenome", "anndata", "flax", "jax", "jaxtyping", "optax", "orbax-checkpoint", "safetensors", "tqdm")
 STAGES: dict[str, tuple[str, ...]] = {
-    "data": (*_TABLES, *_FILES, *_STORE, "alphagenome", "jaxtyping", "protobuf", "requests", "scipy", "urllib3"),
+    "data": (
+        *(*_TABLES, *_FILES, *_STORE),
+        *("alphagenome", "jaxtyping", "liftover", "protobuf", "requests", "scipy", "urllib3"),
+    ),
     "train": (*_TABLES, *_STORE, *_MODEL),
     "evaluate": (*_TABLES, *_STORE, *_MODEL, "pyfaidx"),
     "report": (*_TABLES, *_STORE, "alphagenome", "jaxtyping", "jinja2", "markupsafe", "matplotlib"),

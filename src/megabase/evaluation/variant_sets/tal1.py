@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
+import megabase
 from megabase.errors import InputError
 from megabase.evaluation.variant_sets.alleles import Placing
 from megabase.evaluation.variant_sets.rows import table_rows
 from megabase.evaluation.variant_sets.table import Counts, Given, VariantSet, made
 
 NAME = "tal1"
+SHIPPED = Path(megabase.__file__).resolve().parents[2] / "resources" / "tal1_variants.tsv"
 GENE = "ENSG00000162367"
 NEEDED = ("variant_id", "chromosome", "position", "ref", "alt", "study")
 CONTROLS = 100
@@ -28,7 +30,7 @@ def build(given: Given) -> VariantSet:
     """One row per variant and control; `group` is the place and the lengths of the alleles, which a variant shares with
     its controls. `given.files`: `table`, by default the one in `resources/`. Raises InputError for malformed rows.
     """
-    path = given.files.get("table") or _shipped()
+    path = given.files.get("table") or SHIPPED
     given = dataclasses.replace(given, files={"table": path})
     counts, rng = Counts(), np.random.default_rng(given.seed)
     placing = Placing(given.genome, counts)
@@ -59,9 +61,3 @@ def build(given: Given) -> VariantSet:
             rows.append({**model, "variant_id": name, "alt": alt, "label": False})
             number -= 1
     return made(NAME, rows, given, counts, split="test")
-
-
-def _shipped() -> Path:
-    from megabase.repository.root import repository_root
-
-    return repository_root() / "resources" / "tal1_variants.tsv"
