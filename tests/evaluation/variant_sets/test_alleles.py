@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,12 @@ def test_places_of_another_assembly(world: World) -> None:
     assert counts.dropped == {alleles.UNMAPPED: 2, alleles.MOVED: 1, alleles.BROKEN: 1}
     assert moved.place("chr1", 102, world.alt("chr1", 152), world.ref("chr1", 152)) is None
     assert counts.dropped[alleles.NOT_THERE] == 1
+
+
+def test_without_the_package(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "liftover", None)
+    with pytest.raises(InputError, match="needs the package `liftover`; install it"):
+        Lift(chain(world))
 
 
 def test_a_chain_file_that_is_none(tmp_path: Path) -> None:

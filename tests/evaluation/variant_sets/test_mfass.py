@@ -69,6 +69,7 @@ def test_the_published_variants(shared: Path, tmp_path: Path) -> None:
     assert (made.counts["read"], made.counts["kept"], made.counts["positives"]) == (27_183, 27_183, 1_048)
     test = made.table[made.table["split"] == "test"]
     assert (len(test), int(test["label"].sum())) == (9_177, 382)
+    assert made.counts["splits"]["test"] == {"rows": 9_177, "positives": 382, "negatives": 9_177 - 382}
     # The bases beside exons, where splice sites are, vary least.
     exon = made.table["group"].str.extract(r":(\d+)-(\d+):").astype(int)
     after = (made.table["position"] - exon[1]).where(made.table["group"].str.endswith("+"))

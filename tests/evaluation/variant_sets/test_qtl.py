@@ -139,6 +139,7 @@ def test_as_many_of_both_at_every_distance(world: World, tmp_path: Path) -> None
         assert labels.sum() == (~labels).sum()
     assert made.counts["kept"] + made.counts["dropped"]["that no other row balances"] == 44
     assert made.table.equals(qtl.build_balanced(given).table)
+    assert made.counts["positives"] == made.counts["negatives"] == made.counts["splits"]["train"]["positives"] == 7
 
 
 def test_indels(world: World, tmp_path: Path) -> None:
@@ -159,6 +160,7 @@ def test_indels(world: World, tmp_path: Path) -> None:
     made = checked(qtl.build_indels(given), tmp_path / "indel.parquet")
     assert made.table["effect"].tolist() == [-0.5, 0.5] and set(made.table["group"]) == {"QTD1"}
     assert made.counts["read"] == 6 and sum(made.counts["dropped"].values()) == 4
+    assert made.counts["not_left_aligned"] == (ref[2] == ref[0]) + (ref[0] == "G")
 
 
 REAL = {

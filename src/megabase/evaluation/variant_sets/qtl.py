@@ -21,7 +21,7 @@ from megabase.errors import InputError
 from megabase.evaluation.variant_sets.alleles import Placing
 from megabase.evaluation.variant_sets.matching import balanced
 from megabase.evaluation.variant_sets.rows import Row, table_rows, vcf_rows
-from megabase.evaluation.variant_sets.table import Counts, Given, VariantSet, gene, made
+from megabase.evaluation.variant_sets.table import Counts, Given, VariantSet, contents, gene, made
 
 Kind = Literal["eqtl", "sqtl", "paqtl", "ipaqtl"]
 CAUSAL = 0.9
@@ -98,27 +98,20 @@ def build_balanced(given: Given) -> VariantSet:
         picked = balanced(own["label"].to_numpy(bool), distance[own.index].to_numpy(np.float64), BINS, given.seed)
         chosen.append(own.iloc[picked])
     kept = pd.concat(chosen, ignore_index=True)
-    label = kept["label"]
-    counts = {
-        "name": "eqtl_balanced",
-        "kept": len(kept),
-        "positives": int(label.eq(True).sum()),
-        "negatives": int(label.eq(False).sum()),
-    }
-    left_out = {"that no other row balances": len(table) - len(kept)}
-    dropped = {**whole.counts["dropped"], **left_out}
-    unlike = {name: whole.counts[name] for name in ("read", "swapped", "ref_unchecked", "files", "seed", "sources")}
-    return VariantSet("eqtl_balanced", kept, {**counts, **unlike, "dropped": dropped})
+    dropped = {**whole.counts["dropped"], "that no other row balances": len(table) - len(kept)}
+    counts = {**whole.counts, **contents(kept), "name": "eqtl_balanced", "dropped": dropped}
+    return VariantSet("eqtl_balanced", kept, counts)
 
 
 def build_indels(given: Given) -> VariantSet:
     """Insertions and deletions that are causal for the expression of a gene: credible sets of the eQTL Catalogue
     (QTS000015, `ge`), one file per tissue under the tissue's name, or all in `folder`.
 
-    `effect` is that of the alternative allele. With `given.genes`, only genes of that annotation.
+    `effect` is that of the alternative allele. With `given.genes`, only genes of that annotation. Scoring takes alleles
+    as left-aligned: those that can be shifted to the left are kept, and counted as `not_left_aligned`.
     """
     needed = ("gene_id", "variant", "pip", "beta")
-    counts = Counts()
+    counts, shifted = Counts(), 0
     placing = Placing(given.genome, counts)
     known = None if given.genes is None else {gene(name) for name in given.genes["gene_id"]}
     rows: list[dict[str, Any]] = []
@@ -139,8 +132,10 @@ def build_indels(given: Given) -> VariantSet:
                 counts.drop("that another row has already")
             elif (placed := placing.place(chrom, position, ref, alt)) is not None:
                 seen.add(key)
+                shifted += placed.ref[-1] == placed.alt[-1]
                 common = {"variant_id": row.text("variant"), "group": tissue, "gene_id": own, "label": True}
                 rows.append({**placed.columns(), **common, "effect": row.number("beta")})
+    counts.more["not_left_aligned"] = shifted
     return made("eqtl_indel", rows, given, counts)
 
 

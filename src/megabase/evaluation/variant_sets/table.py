@@ -131,30 +131,39 @@ def made(
 
 
 def _record(name: str, table: pd.DataFrame, given: Given, counts: Counts) -> dict[str, Any]:
-    label = table["label"]
-    per_group = {
-        str(group): {"positives": int(own.eq(True).sum()), "negatives": int(own.eq(False).sum()), "rows": len(own)}
-        for group, own in label.groupby(table["group"], sort=True)
-    }
     return {
         "name": name,
         "read": counts.read,
-        "kept": len(table),
-        "positives": int(label.eq(True).sum()),
-        "negatives": int(label.eq(False).sum()),
+        **contents(table),
         "swapped": counts.turned["swapped"],
         "complemented": counts.turned["complemented"],
         "lifted": counts.turned["lifted"],
         "ref_unchecked": counts.turned["unchecked"],
-        "effects": {"up": int(table["effect"].gt(0).sum()), "down": int(table["effect"].lt(0).sum())},
         "dropped": {reason: number for reason, number in sorted(counts.dropped.items()) if number},
-        "splits": {str(split): int(n) for split, n in table["split"].value_counts().sort_index().items()},
-        # Of pairs, exons and loci there are thousands; they are in the table.
-        "groups": per_group if len(per_group) <= _MANY else {"number": len(per_group)},
         **counts.more,
         "seed": given.seed,
         "sources": {part: _source(path) for part, path in sorted(given.files.items())},
     }
+
+
+def contents(table: pd.DataFrame) -> dict[str, Any]:
+    """What a set consists of: rows, positives, controls, effects; the same for each split and group."""
+    groups = _per(table, "group")
+    return {
+        **_numbers(table["label"], "kept"),
+        "effects": {"up": int(table["effect"].gt(0).sum()), "down": int(table["effect"].lt(0).sum())},
+        "splits": _per(table, "split"),
+        # Of pairs, exons and elements there are thousands; they are in the table.
+        "groups": groups if len(groups) <= _MANY else {"number": len(groups)},
+    }
+
+
+def _per(table: pd.DataFrame, column: str) -> dict[str, dict[str, int]]:
+    return {str(name): _numbers(own, "rows") for name, own in table["label"].groupby(table[column], sort=True)}
+
+
+def _numbers(label: pd.Series[bool], rows: str) -> dict[str, int]:
+    return {rows: len(label), "positives": int(label.eq(True).sum()), "negatives": int(label.eq(False).sum())}
 
 
 _MANY = 200
