@@ -32,6 +32,19 @@ def jensen_shannon_distance(
     return np.sqrt(jensen_shannon_divergence(observed, predicted))
 
 
+def median_profile_distance(
+    observed: Float[np.ndarray, "regions positions"], predicted: Float[np.ndarray, "regions positions"]
+) -> float:
+    """The paper's profile JSD of a track: the median over regions of the distance; regions without counts do not count.
+
+    NaN where no region is left. ChromBPNet divides counts by 0.001 + their sum before it takes the distance, which
+    scales again: the same number.
+    """
+    distances = jensen_shannon_distance(observed, predicted)
+    known = distances[np.isfinite(distances)]
+    return float(np.median(known)) if len(known) else float("nan")
+
+
 def _relative_entropy(
     p: Float64[np.ndarray, "*batch positions"], q: Float64[np.ndarray, "*batch positions"]
 ) -> Float64[np.ndarray, "*batch"]:

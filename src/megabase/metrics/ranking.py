@@ -10,13 +10,19 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64
 
 from megabase.metrics.bootstrap import percentiles, window_counts
+from megabase.metrics.ranks import ranks
 
 Weights = Int[np.ndarray, "resamples n"]
 """How often each item counts, a row per resample."""
 
 
 def average_precision(positive: Bool[np.ndarray, " n"], scores: Float[np.ndarray, " n"]) -> float:
-    """Σ (recall step x precision) over thresholds, from the highest score down; NaN without positives."""
+    """Σ (recall step x precision) over thresholds, from the highest score down; NaN without positives.
+
+    A score of NaN has no place in the order, and makes the value NaN: impute it, or leave the item out.
+    """
+    if np.isnan(scores).any():
+        return float("nan")
     ranked = RankedCounts(1, 0)
     ranked.add(0, positive, scores)
     return ranked.value
@@ -25,13 +31,26 @@ def average_precision(positive: Bool[np.ndarray, " n"], scores: Float[np.ndarray
 def roc_auc(
     positive: Bool[np.ndarray, " n"], scores: Float[np.ndarray, " n"], weights: Weights | None = None
 ) -> Float64[np.ndarray, " resamples"]:
-    """Chance that a positive scores above a negative, per row of `weights`; NaN where either kind is missing."""
-    weights = np.ones((1, len(scores)), np.int64) if weights is None else weights
+    """Chance that a positive scores above a negative, per row of `weights`; NaN where either kind is missing.
+
+    Without weights a score of NaN makes the value NaN.
+    """
+    if weights is None:
+        return np.array([_auc_by_ranks(positive, scores)])
     above, below = scores[positive, None], scores[None, ~positive]
     wins = (above > below) + 0.5 * (above == below)
     of_positive, of_negative = weights[:, positive].astype(float), weights[:, ~positive].astype(float)
     with np.errstate(divide="ignore", invalid="ignore"):
         return ((of_positive @ wins) * of_negative).sum(axis=1) / (of_positive.sum(axis=1) * of_negative.sum(axis=1))
+
+
+def _auc_by_ranks(positive: Bool[np.ndarray, " n"], scores: Float[np.ndarray, " n"]) -> float:
+    """Of the Mann-Whitney statistic: what every pair says, without a table of all pairs."""
+    of_positive, of_negative = int(positive.sum()), int((~positive).sum())
+    if not of_positive or not of_negative or np.isnan(scores).any():
+        return float("nan")
+    wins = ranks(scores)[positive].sum() - of_positive * (of_positive + 1) / 2
+    return float(wins / (of_positive * of_negative))
 
 
 def sign_accuracy(

@@ -16,7 +16,9 @@ def ranks(values: Float[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
 
 
 def spearman(observed: Float[np.ndarray, " n"], predicted: Float[np.ndarray, " n"]) -> float:
-    """Pearson correlation of the ranks; 0 where either is constant, NaN for no values."""
+    """Pearson correlation of the ranks; 0 where either is constant, NaN for no values or any that is NaN."""
+    if np.isnan(observed).any() or np.isnan(predicted).any():
+        return float("nan")
     x, y = ranks(observed)[:, None], ranks(predicted)[:, None]
     return float(pearson(moments(x, y, np.ones(x.shape, bool)))[0])
 

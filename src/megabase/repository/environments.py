@@ -22,7 +22,7 @@ STAGES: dict[str, tuple[str, ...]] = {
         *("alphagenome", "jaxtyping", "liftover", "protobuf", "requests", "scipy", "urllib3"),
     ),
     "train": (*_TABLES, *_STORE, *_MODEL),
-    "evaluate": (*_TABLES, *_STORE, *_MODEL, "pyfaidx"),
+    "evaluate": (*_TABLES, *_STORE, *_MODEL, "pyfaidx", "scikit-learn"),
     "report": (*_TABLES, *_STORE, "alphagenome", "jaxtyping", "jinja2", "markupsafe", "matplotlib"),
     "workflow": (*_TABLES, "snakemake", "tyro"),
 }
