@@ -24,6 +24,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/variant_sets.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/benchmarks.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -74,7 +74,7 @@ def test_every_config_is_valid(repo_root: Path, names: list[str]) -> None:
     ("text", "says"),
     [
         ("training: {stepz: 5}", "own.yaml: training.stepz: unknown key `stepz`; allowed here: "),
-        ("evaluations: {}", "own.yaml: evaluations: unknown key `evaluations`; allowed here: data"),
+        ("evaluations: {}", "own.yaml: evaluations: unknown key `evaluations`; allowed here: benchmarks, data"),
         ("training: {steps: 0}", "own.yaml: training.steps: 0 is not allowed: input should be greater than"),
         ("store: {codec: lzma}", "own.yaml: store.codec: 'lzma' is not allowed: input should be 'zstd-1'"),
         ("organisms: {human: {bundles: {RNA: 2}}}", "own.yaml: organisms.human.bundles.RNA"),

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from megabase.bundles import BUNDLES
 from megabase.errors import InputError
-from megabase.evaluation.config import EvaluationConfig, ReportConfig
+from megabase.evaluation.config import BenchmarksConfig, EvaluationConfig, ReportConfig
 from megabase.evaluation.variant_sets.config import SetName, VariantSource
 from megabase.genome.config import Organism, ReferenceKey
 from megabase.model.config import NetworkConfig
@@ -85,6 +85,8 @@ class Config:
     """Metrics and baselines."""
     variant_sets: dict[SetName, VariantSource] = Field(default_factory=dict)
     """Published sets of variants to build, by name, and where their sources are."""
+    benchmarks: BenchmarksConfig = Field(default_factory=BenchmarksConfig)
+    """The paper's evaluations: sets of variants and other predictors."""
     report: ReportConfig = Field(default_factory=ReportConfig)
     """What the report shows."""
 

@@ -45,6 +45,9 @@ def run(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
             def exons(self) -> pd.DataFrame:
                 return world.exons()
 
+            def polya(self) -> pd.DataFrame:
+                return pd.DataFrame(columns=["chrom", "position", "strand", "gene_id", "pas_id"])
+
         class Predictor:
             read_at: dict[str, int] = {}  # noqa: RUF012
 

@@ -6,6 +6,8 @@ from types import SimpleNamespace
 
 from megabase.config import parse as parse_config
 from megabase.errors import InputError
+from megabase.evaluation.benchmarks.registry import benchmarks
+from megabase.evaluation.benchmarks.splits import SPLITS
 from megabase.genome.config import GENOMES, REFERENCE_FILES
 from megabase.portals import sources
 
@@ -35,6 +37,9 @@ TEACHERS = sorted({teacher for student in STUDENTS for teacher in settings.teach
 FINETUNED = [name for name, model in settings.trained.items() if model.start and name not in STUDENTS + TEACHERS]
 # Scored where the effects of variants are known: organisms of simulated worlds.
 SCORED = [name for name, organism in settings.organisms.items() if organism.variants and STUDENTS]
+# The paper's evaluations, by id, and the distilled model that variants are judged by.
+BENCHMARKS = or_exit(benchmarks)
+STUDENT = STUDENTS[0] if STUDENTS else ""
 
 
 pathvars:
@@ -264,3 +269,58 @@ def truths_of_model(wildcards):
 def leakage_files():
     """The leakage reports of all folds."""
     return [path.replace("train.zarr", "leakage.json") for path in shard_files("train")]
+
+
+def measured_models(names):
+    """The models whose held-out windows these benchmarks are read from: of the fold that each names, where there is
+    one, and else the first."""
+    found = []
+    for name in names:
+        one = BENCHMARKS[name]
+        if one.kind == "track" and one.measure:
+            wanted = SPLITS[one.split].fold if one.split else ""
+            own = [model for model in settings.evaluated if f"FOLD_{settings.trained[model].fold}" == wanted]
+            found += (own or settings.evaluated)[:1]
+    return list(dict.fromkeys(found))
+
+
+def sets_of(names):
+    """Sets that these benchmarks are of and that the config has."""
+    return sorted({BENCHMARKS[name].set for name in names} & set(settings.benchmarks.sets))
+
+
+def planted_of(names):
+    """Organisms with planted variants, if any of these benchmarks has a part that they stand for."""
+    wanted = any(BENCHMARKS[name].kind == "variant" and BENCHMARKS[name].measure for name in names)
+    return SCORED if wanted and settings.world else []
+
+
+def benchmark_files(names):
+    """Everything that these benchmarks are computed from, by the part it has."""
+    models, sets, planted = measured_models(names), sets_of(names), planted_of(names)
+    judged = [STUDENT] if STUDENT and (sets or planted) else []
+    return {
+        "measures": [f"<results>/evaluation/{model}/measures.tsv" for model in models],
+        "models": [f"<results>/models/{model}/model.json" for model in models + judged],
+        "scores": [f"<results>/scores/{STUDENT}/{organism}.parquet" for organism in planted],
+        "planted": [settings.organisms[organism].variants for organism in planted],
+        "sets": [settings.benchmarks.sets[name] for name in sets],
+        "set_scores": [f"<results>/scores/{STUDENT}/sets/{name}.parquet" for name in sets if STUDENT],
+        "predictions": [path for name in sets for path in settings.benchmarks.predictions.get(name, {}).values()],
+        "references": [f"<dataset>/reference/{organism}" for organism in (settings.organisms if sets else planted)],
+    }
+
+
+def benchmark_params(names):
+    """What else they depend on: their own rows of the registry, and the settings."""
+    return {
+        "rows": [dataclasses.asdict(BENCHMARKS[name]) for name in names],
+        "demo": settings.world is not None,
+        "student": STUDENT,
+        "benchmarks": plain(settings.benchmarks),
+    }
+
+
+def of_kind(kind):
+    """The benchmarks of tracks, or of variants."""
+    return [name for name, one in BENCHMARKS.items() if one.kind == kind]

@@ -8,6 +8,7 @@ rule evaluate_model:
         truths=evaluated(truths_of_model),
     output:
         tracks="<results>/evaluation/{evaluation}/tracks.tsv",
+        measures="<results>/evaluation/{evaluation}/measures.tsv",
         profiles="<results>/evaluation/{evaluation}/profiles.tsv",
         mean_profiles="<results>/evaluation/{evaluation}/profiles.npz",
         loci="<results>/evaluation/{evaluation}/loci.npz",

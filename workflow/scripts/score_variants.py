@@ -16,5 +16,5 @@ with logged(snakemake.log[0]):
         Path(snakemake.input.variants),
         Path(snakemake.output.scores),
         config.scoring,
-        snakemake.wildcards.organism,
+        snakemake.params.get("organism") or snakemake.wildcards.organism,
     )

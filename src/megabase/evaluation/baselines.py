@@ -97,7 +97,7 @@ class SignalBaselines:
     """`track_mean`, `local_gc` and `ridge` of one bundle, per 128 bp."""
 
     def __init__(self, equations: NormalEquations, widths: Sequence[int], penalty: float) -> None:
-        self._mean = equations.mean
+        self.mean = equations.mean
         self._ridges = {
             "local_gc": equations.ridge(gc_columns(widths), penalty),
             "ridge": equations.ridge(slice(None), penalty),
@@ -105,7 +105,7 @@ class SignalBaselines:
 
     def predict(self, features: Float[np.ndarray, "bins features"]) -> dict[str, Float32[np.ndarray, "bins tracks"]]:
         """Predictions by name; a regression that falls below zero says zero, as signal is never negative."""
-        constant = np.tile(self._mean.astype(np.float32), (len(features), 1))
+        constant = np.tile(self.mean.astype(np.float32), (len(features), 1))
         fitted = {
             name: np.maximum(features @ slopes[1:] + slopes[0], 0).astype(np.float32)
             for name, slopes in self._ridges.items()

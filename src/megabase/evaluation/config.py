@@ -32,6 +32,18 @@ class EvaluationConfig:
 
 
 @settings
+class BenchmarksConfig:
+    """The paper's evaluations (docs/benchmarks.md): where their variants are, and who else scored them."""
+
+    sets: dict[str, str] = Field(default_factory=dict)
+    """Sets of variants, Parquet by name: those of `resources/benchmarks.tsv`, `tal1`, or your own."""
+    predictions: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """Score tables of other predictors: by set, then by predictor; `SpliceAI` and `Pangolin` may be annotated VCFs."""
+    resamples: Annotated[int, Field(ge=0)] = 200
+    """Resamples of the variants behind each confidence interval."""
+
+
+@settings
 class ReportConfig:
     """What the report shows."""
 

@@ -16,12 +16,19 @@ from jaxtyping import Float64
 from megabase.bundles import BUNDLES, Bundle
 from megabase.errors import InputError
 from megabase.evaluation.baselines import ContactBaselines, NormalEquations, SignalBaselines, composition
+from megabase.evaluation.benchmarks.contact_maps import ContactMeasures
+from megabase.evaluation.benchmarks.genes import GeneMeasures
+from megabase.evaluation.benchmarks.measures import Family
+from megabase.evaluation.benchmarks.measures import table as measure_table
+from megabase.evaluation.benchmarks.profiles import PeakProfiles
+from megabase.evaluation.benchmarks.splice_sites import JunctionShares, splicing_rows
+from megabase.evaluation.benchmarks.windows import Coverage, pooled_rows
 from megabase.evaluation.config import EvaluationConfig
 from megabase.evaluation.genes import ExpressedGenes
 from megabase.evaluation.loci import for_picture, pick_loci
 from megabase.evaluation.observed import COARSE, Observed, observed_values, pair_rows, predicted_values, to_bases
 from megabase.evaluation.profiles import StartProfiles
-from megabase.evaluation.splicing import JUNCTIONS, SITES, USAGE, SplicingScores, site_positions
+from megabase.evaluation.splicing import JUNCTIONS, SITES, USAGE, SplicingScores, candidate_pairs, site_positions
 from megabase.evaluation.truth import SplicingTruth, Truth
 from megabase.metrics.bootstrap import Pooled
 from megabase.metrics.moments import mean_absolute_error, mean_squared_error, moments, pearson
@@ -54,6 +61,7 @@ class HeldOut:
         truth: Path | None,
         starts: StartProfiles,
         exons: pd.DataFrame,
+        polya: pd.DataFrame,
         config: EvaluationConfig,
     ) -> None:
         self.name, self.train, self.test, self.predictor = name, train, test, predictor
@@ -72,6 +80,8 @@ class HeldOut:
             if truth is not None:
                 curies = [str(condition["ontology_curie"]) for condition in test.conditions]
                 self.spliced = SplicingTruth(truth, curies)
+        self.families = self._families(polya)
+        self.junction_shares = JunctionShares(len(test.windows), config.bootstrap)
         self.junction_sites = 0
         self.truth_scale: dict[str, Float64[np.ndarray, " tracks"]] = {}
         self.signal: dict[str, SignalBaselines] = {}
@@ -104,6 +114,8 @@ class HeldOut:
                 if bundle.name in self.truths:
                     rates = _binned(self.truths[bundle.name].read(place["chrom"], place["start"], place["end"]), COARSE)
                     true_sums[bundle.name] += np.where(observed.usable, rates, 0).sum(axis=0, dtype=np.float64)
+        means: dict[str, np.ndarray] = {name: fitted.mean for name, fitted in equations.items()}
+        self.families.append(PeakProfiles(len(self.test.windows), self.config.bootstrap, means))
         if self.splicing:
             self.splicing.finish_fit()
         for name, fitted in equations.items():
@@ -140,6 +152,9 @@ class HeldOut:
                         values["oracle"] = _binned(truth, resolution) if bundle.kind == "signal" else truth
                     self._add(i, bundle, resolution, observed, values)
                     if resolution == bundle.resolutions[0]:
+                        for family in self.families:
+                            family.add(i, bundle.name, observed, _told(values))
+                    if resolution == bundle.resolutions[0]:
                         self._add_profiles(i, bundle, resolution, observed, values)
                         if i in picked:
                             self._keep_locus(picked[i], bundle, example, observed, by_resolution[resolution])
@@ -160,6 +175,14 @@ class HeldOut:
             tables.append(self.splicing.table())
         return pd.concat(tables)
 
+    def measures(self) -> pd.DataFrame:
+        """One row per output type, resolution, metric and predictor: what benchmarks of tracks are read from."""
+        rows = [*pooled_rows(self.pooled), *self.junction_shares.rows()]
+        rows += splicing_rows(self.splicing) if self.splicing else []
+        for family in self.families:
+            rows += family.rows()
+        return measure_table(rows)
+
     def profile_table(self) -> pd.DataFrame:
         """Correlation of each predictor's mean profile around gene starts with the observed one."""
         tables = [pd.DataFrame(columns=PROFILE_COLUMNS)]
@@ -169,6 +192,13 @@ class HeldOut:
                 columns = {"value": self.starts.correlation(bundle, predictor), "genes": self.starts.genes(bundle)}
                 tables.append(table.assign(**columns, output_type=bundle, predictor=predictor, metric="pearson"))
         return pd.concat([table for table in tables if len(table)] or tables)
+
+    def _families(self, polya: pd.DataFrame) -> list[Family]:
+        windows, resamples = self.test.windows, self.config.bootstrap
+        families: list[Family] = [Coverage(len(windows), resamples), ContactMeasures(len(windows), resamples)]
+        if self.genes:
+            families.append(GeneMeasures(self.genes, polya, windows, self.test.tracks["RNA_SEQ"], resamples))
+        return families
 
     def _observed(self, bundle: Bundle, example: Any, resolution: int) -> Observed:
         target = example.targets[bundle.head]
@@ -248,6 +278,9 @@ class HeldOut:
         values[JUNCTIONS] = joined[0]
         assert self.splicing is not None
         self.splicing.add(i, example, values, self.spliced, self.test.windows.iloc[i])
+        pairs = candidate_pairs(site_positions(example))
+        reads = pairs.of(example.targets[BUNDLES[JUNCTIONS].head])
+        self.junction_shares.add(i, pairs, reads, {"model": pairs.of(values[JUNCTIONS])})
 
     def _add_profiles(
         self, i: int, bundle: Bundle, resolution: int, observed: Observed, predicted: Mapping[str, np.ndarray]
@@ -282,6 +315,11 @@ class HeldOut:
             shown, bin_size = for_picture(np.where(observed.usable, observed.data, 0), first)
             pair = (shown, for_picture(predicted, first)[0])
         self.loci |= {f"{place}/observed": pair[0], f"{place}/predicted": pair[1], f"{place}/bin": np.array(bin_size)}
+
+
+def _told(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The model, one simple control, and the truth: what a benchmark has rows of."""
+    return {name: values[name] for name in ("model", "local_gc", "distance", "oracle") if name in values}
 
 
 def _apart(windows: pd.DataFrame) -> list[int]:

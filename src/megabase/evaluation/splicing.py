@@ -100,8 +100,8 @@ class SplicingScores:
         }
         self._slopes: dict[tuple[str, str], np.ndarray] = {}
         self._reads = np.zeros((2, self._n))  # Observed and true, of training windows.
-        self._ranked: dict[tuple[str, str, int], RankedCounts] = {}
-        self._pooled: dict[tuple[str, str], Pooled] = {}
+        self.ranked: dict[tuple[str, str, int], RankedCounts] = {}
+        self.pooled: dict[tuple[str, str], Pooled] = {}
 
     def fit(self, example: Any, truth: SplicingTruth | None = None, place: pd.Series | None = None) -> None:
         """Adds one training window to the baselines, and to what the level of the true reads is told from."""
@@ -182,13 +182,13 @@ class SplicingScores:
     def table(self) -> pd.DataFrame:
         """One row per track, predictor and metric; `n` counts true sites, sites of the strand, or junctions."""
         tables = []
-        for (bundle, name), pooled in self._pooled.items():
+        for (bundle, name), pooled in self.pooled.items():
             lower, upper = pooled.interval(pearson)
             columns = {"value": pearson(pooled.sums), "lower": lower, "upper": upper, "n": pooled.sums[:, 0]}
             metric = "pearson" if bundle == USAGE else "log1p_pearson"
             tables.append(self._rows(bundle, name, metric, columns))
-        for bundle, name in dict.fromkeys((bundle, name) for bundle, name, _ in self._ranked):
-            ranked = [own for key, own in self._ranked.items() if key[:2] == (bundle, name)]
+        for bundle, name in dict.fromkeys((bundle, name) for bundle, name, _ in self.ranked):
+            ranked = [own for key, own in self.ranked.items() if key[:2] == (bundle, name)]
             bounds = np.array([own.interval() for own in ranked])
             columns = {"value": np.array([own.value for own in ranked]), "lower": bounds[:, 0], "upper": bounds[:, 1]}
             columns["n"] = np.array([own.positives for own in ranked])
@@ -224,13 +224,13 @@ class SplicingScores:
     def _rank(self, bundle: str, name: str, window: int, positive: np.ndarray, scores: np.ndarray) -> None:
         for track in range(positive.shape[1]):
             key, resamples = (bundle, name, track), self._config.bootstrap
-            ranked = self._ranked.setdefault(key, RankedCounts(self._windows, resamples))
+            ranked = self.ranked.setdefault(key, RankedCounts(self._windows, resamples))
             ranked.add(window, positive[:, track], scores[:, track])
 
     def _pool(
         self, bundle: str, name: str, window: int, x: np.ndarray, y: np.ndarray, usable: Bool[np.ndarray, "rows tracks"]
     ) -> None:
-        pooled = self._pooled.setdefault((bundle, name), Pooled(self._windows, self._config.bootstrap))
+        pooled = self.pooled.setdefault((bundle, name), Pooled(self._windows, self._config.bootstrap))
         pooled.add(window, moments(x, y, usable))
 
 

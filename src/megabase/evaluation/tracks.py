@@ -16,6 +16,7 @@ import pandas as pd
 
 from megabase.artifacts import atomic_path, write_text
 from megabase.errors import InputError
+from megabase.evaluation.benchmarks.measures import MEASURE_COLUMNS
 from megabase.evaluation.config import EvaluationConfig
 from megabase.evaluation.held_out import PROFILE_COLUMNS, HeldOut
 from megabase.evaluation.leakage import check_fold, held_out_share
@@ -53,6 +54,8 @@ def evaluate(
       `local_gc` and `ridge` (base composition; fitted at 128 bp, spread evenly over the bases for 1 bp; contact maps:
       GC content of both bins and their distance), `distance` (contact maps, junctions), `gt_ag` (splice sites: the
       dinucleotide alone) and `oracle` (the truth of a simulated world; signal is scaled to the training windows);
+    - `measures.tsv`: `MEASURE_COLUMNS`, means over tracks and the metrics that no single track has, which benchmarks
+      are read from;
     - `profiles.tsv`, `profiles.npz`: mean profiles around gene starts in 16-bp bins, and their correlation;
     - `loci.npz`: observed and predicted values of a few windows (`megabase.report.loci` reads it).
 
@@ -66,6 +69,7 @@ def evaluate(
     check_fold(description, model)
     predictor = Predictor.load(model)
     rows: list[pd.DataFrame] = []
+    measures: list[pd.DataFrame] = []
     profile_rows: list[pd.DataFrame] = []
     profiles: dict[str, Any] = {}
     loci: dict[str, Any] = {}
@@ -81,16 +85,21 @@ def evaluate(
         reference = Reference.open(references[organism])
         starts = StartProfiles(reference.genes(), test.windows, config.start_flank)
         truth = truths.get(organism)
-        scored = HeldOut(organism, train, test, predictor, truth, starts, reference.exons(), config)
+        scored = HeldOut(organism, train, test, predictor, truth, starts, reference.exons(), reference.polya(), config)
         scored.fit()
         scored.score()
         table = pd.concat([scored.table(), pd.DataFrame([held])])
         rows.append(table.assign(**named, split="test", command=command))
+        measures.append(scored.measures().assign(**named, split="test", command=command))
         profile_rows.append(scored.profile_table().assign(**named))
         profiles |= {f"{organism}/offsets": starts.bin_starts}
         profiles |= {f"{organism}/{bundle}/{name}": starts.mean(bundle, name) for bundle, name in starts.predictors()}
         loci |= scored.loci
     _write(out, pd.concat(rows)[TRACK_COLUMNS], pd.concat(profile_rows)[PROFILE_COLUMNS], profiles, loci)
+    write_text(
+        out / "measures.tsv",
+        pd.concat(measures)[MEASURE_COLUMNS].to_csv(sep="\t", index=False, float_format="%.6g"),
+    )
 
 
 def _as_read(shards: Shards, description: Mapping[str, Any], pieces: int) -> Shards:

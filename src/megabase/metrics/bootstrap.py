@@ -31,11 +31,15 @@ class Pooled:
         """Over all windows."""
         return np.asarray(self._sums)[0]
 
+    def values(self, statistic: Statistic) -> Float64[np.ndarray, "resamples+1 tracks"]:
+        """`statistic` of all windows, then of each resample."""
+        return statistic(np.asarray(self._sums))
+
     def interval(
         self, statistic: Statistic, level: float = 0.95
     ) -> tuple[Float64[np.ndarray, " tracks"], Float64[np.ndarray, " tracks"]]:
         """The percentile interval of `statistic`; NaN without resamples, or where no resample has a value."""
-        return percentiles(statistic(np.asarray(self._sums)[1:]), level)
+        return percentiles(self.values(statistic)[1:], level)
 
 
 @functools.lru_cache(maxsize=8)

@@ -96,14 +96,15 @@ class RankedCounts:
     @property
     def value(self) -> float:
         """Average precision over all windows; NaN without positives."""
-        return float(self._precision()[0])
+        return float(self.values()[0])
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """The percentile interval over resampled windows; NaN without resamples."""
-        lower, upper = percentiles(self._precision()[1:, None], level)
+        lower, upper = percentiles(self.values()[1:, None], level)
         return float(lower[0]), float(upper[0])
 
-    def _precision(self) -> Float64[np.ndarray, " resamples+1"]:
+    def values(self) -> Float64[np.ndarray, " resamples+1"]:
+        """Average precision over all windows, then over each resample."""
         windows, scores, items = (np.concatenate(parts) for parts in (self._windows, self._scores, self._items))
         thresholds = np.unique(scores[items[:, 1] > 0])
         if not len(thresholds):
