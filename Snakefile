@@ -84,6 +84,8 @@ rule evaluate:
     input:
         "<results>/evaluation/summary.tsv",
         ["<results>/evaluation/variants.tsv"] if SCORED else [],
+        "<results>/evaluation/table_tracks.tsv",
+        "<results>/evaluation/table_variants.tsv",
 
 
 rule ablations:

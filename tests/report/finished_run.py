@@ -247,6 +247,35 @@ def write_ablations(folder: Path) -> Path:
     return table
 
 
+def add_comparison(folder: Path) -> list[Path]:
+    """A table of the paper's evaluations: two of a demo, and one that nothing is known of."""
+    from megabase.evaluation.benchmarks.results import RESULT_COLUMNS
+
+    known = {"kind": "track", "status": "established", "data": "demo", "model": "fold_1", "organism": "demo", "n": 4}
+    first = known | {"benchmark": "cage", "number": "T6", "title": "CAGE", "metric": "pearson", "command": "again"}
+    first |= {"published": 0.74, "baseline": "Borzoi", "baseline_value": 0.71, "published_relative": 4.225}
+    second = known | {
+        "benchmark": "dnase_jsd",
+        "number": "T9",
+        "title": NASTY,
+        "metric": "profile_jsd",
+        "note": "peaks",
+    }
+    last = {"benchmark": "x", "kind": "track", "number": "T24", "title": "Not known", "status": "unknown"}
+    rows = [
+        first
+        | {"predictor": "model", "value": 0.61, "lower": 0.5, "upper": 0.7, "against": "local_gc", "relative": 205},
+        first | {"predictor": "local_gc", "value": 0.2},
+        first | {"predictor": "oracle", "value": 0.9},
+        second | {"predictor": "model", "value": 0.5, "against": "gc", "relative": -25},
+        second | {"predictor": "gc", "value": 0.4},
+        last | {"note": "missing: everything"},
+    ]
+    path = folder / "table_tracks.tsv"
+    pd.DataFrame(rows, columns=RESULT_COLUMNS).to_csv(path, sep="\t", index=False)
+    return [path]
+
+
 def _model(folder: Path) -> Path:
     folder.mkdir()
     (folder / "model.json").write_text(json.dumps({"split_hashes": {"demo": "0123abcd"}, "model": {"channels": 16}}))

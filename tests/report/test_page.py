@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from alphagenome.data import genome
-from finished_run import NASTY, Genome, add_worlds_parts, write_run
+from finished_run import NASTY, Genome, add_comparison, add_worlds_parts, write_run
 
 from megabase.report import page
 from megabase.report.drawing import Series, line_chart, sparkline, ticks
@@ -168,6 +168,28 @@ def test_a_world_has_splicing_variants_and_a_student(run: dict[str, Any], tmp_pa
     ]  # fmt: skip
     assert [row[-1] for row in ablations] == ["behind", "level", "behind", "ahead", "–"]
     assert ablations[-1][-2:] == ["–", "–"], "one track has no interval"
+
+
+def test_the_paper_and_the_run_stand_side_by_side(
+    run: dict[str, Any], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "Reference", Genome)
+    page.write_report(**{**run, "comparison": add_comparison(tmp_path), "out": tmp_path / "page.html"})
+    made = (tmp_path / "page.html").read_text()
+    found = Elements(made)
+    assert "#benchmarks" in made and made.count("<strong>demo</strong>") == 2 and "<strong>Demo rows.</strong>" in made
+    rows = [row for row in found.rows["benchmarks"] if row]
+    cage = next(row for row in rows if row[0][0] == "T6 CAGE")
+    assert [cell[0] for cell in cage[2:5]] == ["0.740", "Borzoi 0.710", "+4.2 %"]
+    assert cage[8][1] == "0.61" and cage[9][0] == "local gc 0.200" and cage[10][0] == "+205.0 %"
+    lost = next(row for row in rows if row[0][0] == f"T9 {NASTY}")
+    assert lost[9][0] == "gc 0.400" and lost[10][0] == "-25.0 %"
+    unknown = next(row for row in rows if row[0][0] == "T24 Not known")
+    assert unknown[-1][0] == "missing: everything"
+    bars = [attributes for tag, attributes in found.tags if tag == "rect" and "bar" in str(attributes["class"])]
+    assert [bar["class"] for bar in bars] == ["bar paper", "bar demo", "bar demo"]
+    assert float(bars[0]["width"] or 0) < float(bars[1]["width"] or 0), "beyond the limit it is cut, and still longer"
+    assert 'id="benchmarks"' not in text, "a run without tables has no such section"
 
 
 def test_names_are_escaped(text: str, elements: Elements) -> None:

@@ -12,6 +12,7 @@ rule write_report:
             "<results>/evaluation/{student}/{organism}.distillation.tsv", student=STUDENT_GROUPS, organism=SCORED
         ),
         ablations=["<results>/evaluation/compared.tsv"] if settings.bases else [],
+        comparison=["<results>/evaluation/table_tracks.tsv", "<results>/evaluation/table_variants.tsv"],
         leakage=leakage_files(),
         compared=compared_tracks(),
         quality=collect("<dataset>/quality/{organism}.tsv", organism=settings.organisms),

@@ -25,6 +25,7 @@ with logged(snakemake.log[0]):
         variants=[Path(path) for path in snakemake.input.variants],
         distillation=[Path(path) for path in snakemake.input.distillation],
         ablations=[Path(path) for path in snakemake.input.ablations],
+        comparison=[Path(path) for path in snakemake.input.comparison],
         models={model: run / "models" / model for model in config.trained},
         references={name: dataset / "reference" / name for name in config.organisms},
         benchmarks=[dataset / "benchmarks", run / "benchmarks"],

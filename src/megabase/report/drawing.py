@@ -124,6 +124,51 @@ def interval_chart(
     )
 
 
+class Bar(NamedTuple):
+    """The bars of one row."""
+
+    label: str
+    values: Sequence[tuple[str, float]]
+    """CSS class that gives the colour, and length."""
+
+
+def bar_chart(rows: Sequence[Bar], *, title: str, limit: float = 60.0, width: int = 720) -> Markup:
+    """Horizontal bars from zero, with their numbers; those beyond `limit` to either side are cut there."""
+    if not rows:
+        return Markup("")
+    values = [max(-limit, min(limit, value)) for row in rows for _, value in row.values if math.isfinite(value)]
+    low, high = min([0.0, *values]), max([1.0, *values])
+    left, right, bar, gap, top = 310, 56, 9, 8, 6
+    heights = [max(len(row.values), 1) * bar + gap for row in rows]
+    bottom = top + sum(heights)
+
+    def across(value: float) -> float:
+        return left + (width - left - right) * (max(low, min(high, value)) - low) / (high - low)
+
+    parts = []
+    for tick in ticks(low, high):
+        x, style = across(tick), "mark" if tick == 0 else "grid"
+        parts.append(f'<line class="{style}" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>')
+        parts.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{short(tick)}</text>')
+    y = float(top)
+    for row, height in zip(rows, heights, strict=True):
+        middle = y + (height - gap) / 2 + 4
+        parts.append(f'<text x="{left - 10}" y="{middle:.1f}" text-anchor="end">{escape(row.label)}</text>')
+        for number, (style, value) in enumerate(row.values):
+            if math.isfinite(value):
+                start, end = sorted((across(0), across(value)))
+                place = y + number * bar
+                parts.append(
+                    f'<rect class="bar {escape(style)}" x="{start:.1f}" y="{place:.1f}" '
+                    f'width="{end - start:.1f}" height="{bar - 2}"/>'
+                )
+                parts.append(f'<text x="{across(max(value, 0)) + 4:.1f}" y="{place + 7:.1f}">{value:.1f}</text>')
+        y += height
+    return Markup('<svg class="chart wide" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        width, bottom + 24, title, Markup("".join(parts))
+    )
+
+
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """About `count` round numbers from `low` to `high`."""
     raw = (high - low) / count

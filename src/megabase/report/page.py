@@ -18,6 +18,7 @@ from megabase.evaluation.config import ReportConfig
 from megabase.genome.reference import Reference
 from megabase.report import contents, headlines
 from megabase.report.ablations import ablations as compared_models
+from megabase.report.benchmarks import benchmark_tables
 from megabase.report.loci import draw_loci
 from megabase.report.quality import comparisons, quality
 
@@ -45,6 +46,7 @@ def write_report(
     ablations: Sequence[Path] = (),
     checks: Mapping[str, Path] | None = None,
     compared: Mapping[str, Path] | None = None,
+    comparison: Sequence[Path] = (),
 ) -> None:
     """Writes one HTML file to `out`.
 
@@ -55,7 +57,7 @@ def write_report(
     `variants` and `distillation` are the tables of planted variants and of students against teachers, where there are
     any, and `ablations` those of models against the ones that they are like; `evaluations` has the models with held-out
     windows alone. `checks` has the tables of quality and `compared` those of the manifest against the release, by
-    organism.
+    organism. `comparison` has the tables of the paper's evaluations.
     """
     shown = ReportConfig(**(config.get("report") or {}))
     files = {organism: contents.read_rows(paths[0]) for organism, paths in manifests.items()}
@@ -112,6 +114,7 @@ def write_report(
         timings=timings,
         quality=quality(checks or {}),
         comparisons=comparisons(compared or {}),
+        comparison=benchmark_tables(comparison),
         versions=contents.versions(),
         config=yaml.safe_dump(json.loads(json.dumps(config, default=str)), sort_keys=False, allow_unicode=True),
         limit=contents.SHOWN_ROWS,

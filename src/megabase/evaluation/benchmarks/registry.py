@@ -21,19 +21,6 @@ TABLE = Path(megabase.__file__).resolve().parents[2] / "resources" / "benchmarks
 Kind = Literal["track", "variant"]
 Status = Literal["established", "unknown"]
 Model = Literal["fold", "student"]
-Family = Literal[
-    "windows",
-    "profiles",
-    "genes",
-    "splice_sites",
-    "contact_maps",
-    "splicing",
-    "eqtl",
-    "polyadenylation",
-    "accessibility",
-    "enhancers",
-    "supervised",
-]
 LESS_IS_BETTER = ("profile_jsd",)
 """Metrics of which less is better."""
 METRICS: dict[Kind, tuple[str, ...]] = {
@@ -52,8 +39,11 @@ SPLITS = (
     *("test chromosomes", "all chromosomes", "train and test chromosomes", "CAGI5 train and test"),
 )
 """Names of splits; `splits.py` says what each demands of a model."""
+_COMPUTES = re.compile(r"^(def (score|value)\(variants|class \w+:\n(?s:.*)    def rows\(self\))", re.MULTILINE)
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}|unpinned: .+")
-_REQUIRED = ("title", "modality", "source", "checksum", "aggregation", "split", "metric", "published", "baseline")
+_REQUIRED = ("title", "modality", "source", "checksum", "aggregation", "split", "metric")
+_PAPERS = ("published", "baseline", "baseline_value")
+"""Asked of the paper's own evaluations, T and V, besides."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +53,7 @@ class Benchmark:
     id: str
     kind: Kind
     number: str
-    """T1 to T24 and V1 to V26, in the order of the evaluation reference."""
+    """T1 to T24 and V1 to V26, in the order of the evaluation reference; another letter for one's own."""
     modality: str
     title: str
     family: str
@@ -117,6 +107,12 @@ def benchmarks() -> dict[str, Benchmark]:
     return {one.id: one for one in read_benchmarks(TABLE)}
 
 
+def families() -> tuple[str, ...]:
+    """Modules that compute benchmarks: those of this package that score variants, or add up windows."""
+    modules = sorted(Path(__file__).parent.glob("*.py"))
+    return tuple(path.stem for path in modules if _COMPUTES.search(path.read_text()))
+
+
 def benchmark(name: str) -> Benchmark:
     """One evaluation. Raises InputError for a name that the registry does not have."""
     known = benchmarks()
@@ -150,13 +146,16 @@ def _checked(row: Mapping[str, str | None], where: str) -> Benchmark:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", text["id"]):
         raise _wrong(f"{text['id']!r} is not a name", where, "id", "use small letters, digits and `_`")
     _one_of(text, "model", get_args(Model), where)
-    for key, allowed in (("family", get_args(Family)), ("metric", METRICS[kind]), ("split", SPLITS)):  # type: ignore[index]
+    if not re.fullmatch(r"[A-Z][0-9]+", text["number"]):
+        raise _wrong(f"{text['number']!r} is not a number", where, "number", "give a capital letter and a number")
+    for key, allowed in (("family", families()), ("metric", METRICS[kind]), ("split", SPLITS)):  # type: ignore[index]
         if text[key] or status == "established":
             _one_of(text, key, allowed, where)
     if status == "unknown" and not text["missing"]:
         raise _wrong("nothing is said", where, "missing", "say what is not known")
     if status == "established":
-        for key in (*_REQUIRED, *(("set", "scorer", "baseline_value") if kind == "variant" else ("baseline_value",))):
+        of_variants = ("set", "scorer") if kind == "variant" else ()
+        for key in (*_REQUIRED, *of_variants, *(_PAPERS if text["number"][0] in "TV" else ())):
             if not text[key]:
                 raise _wrong("empty", where, key, "fill it in, or set the status to unknown and say what is missing")
     if text["checksum"] and not _CHECKSUM.fullmatch(text["checksum"]):
