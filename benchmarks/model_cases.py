@@ -26,7 +26,7 @@ from flax import nnx
 from jaxtyping import Array
 from model_operations import forward_operations
 
-from megabase.model.compiling import compiler_options, give_memory_back
+from megabase.model.compiling import compiler_options
 from megabase.model.config import NetworkConfig
 from megabase.model.network import AlphaGenome
 from megabase.model.spec import ModelConfig, head_specs
@@ -183,7 +183,6 @@ def main(case: str, tracks: Path | None) -> dict[str, float]:
     which, what, bp, device = case.split("-")
     gpu, length = device == "gpu", int(bp)
     numbers = {"dtype": "bfloat16" if gpu else "float32", "remat": gpu}
-    give_memory_back()
     started = time.process_time()
     model = AlphaGenome(demo() if which == "demo" else paper(tracks, **numbers), rngs=nnx.Rngs(0))
     found = {"initialise": time.process_time() - started}

@@ -14,7 +14,7 @@ from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Float32, Int, Int32, Shaped, UInt8
 
-from megabase.model.compiling import compiler_options, give_memory_back
+from megabase.model.compiling import compiler_options
 from megabase.model.heads import Embeddings
 from megabase.model.network import AlphaGenome
 from megabase.model.sharding import DATA
@@ -31,7 +31,6 @@ class Forward:
         self.specs: dict[str, HeadSpec] = {spec.head: spec for spec in model.config.heads}
         """By head, in the order of the model."""
         self.graph, self.state = nnx.split(model.prepared())
-        give_memory_back()
         self._options = compiler_options(jax.default_backend())
         # Two programs: XLA holds all that a program gives from its start, beside what it computes with.
         self._embed = jax.jit(self._embedded, static_argnames="heads", compiler_options=self._options)

@@ -15,19 +15,18 @@ from typing import Any
 import jax
 from jax.stages import Compiled, Lowered
 
-from megabase.model.compiling import compiler_options, give_memory_back
+from megabase.model.compiling import compiler_options
 from megabase.training.config import LoopConfig
 
 logger = logging.getLogger(__name__)
 
 
 def prepare(config: LoopConfig) -> None:
-    """Sets where compiled programs are kept, and how many cores and how much memory this process computes with.
+    """Sets where compiled programs are kept, and how many cores this process computes on.
 
     Before the first computation: JAX's thread pools are made then, and never change. JAX_COMPILATION_CACHE_DIR, where
     set, goes before the config.
     """
-    give_memory_back()
     if config.threads:
         # Read by JAX's CPU client, and no part of a program's key in the cache. XLA_FLAGS would be part of it; and
         # --xla_cpu_multi_thread_eigen=false leaves all threads running in JAX 0.10.
