@@ -111,6 +111,12 @@ class Config:
         own = self.trained[model]
         return self.copies(own.teachers)[: own.teacher_count] if own.teachers else []
 
+    @property
+    def benchmark_sets(self) -> dict[str, str]:
+        """The sets of variants that benchmarks are of, by name: those that the config builds, and one's own files."""
+        built = {name: f"{self.data}/{self.dataset}/variant_sets/{name}.parquet" for name in self.variant_sets}
+        return built | self.benchmarks.sets
+
     @functools.cached_property
     def evaluations(self) -> dict[str, tuple[str, int]]:
         """Whose predictions are compared with data: models with held-out windows, and the number of pieces that each

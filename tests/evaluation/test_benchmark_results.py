@@ -12,7 +12,7 @@ import pytest
 from megabase.errors import InputError
 from megabase.evaluation.benchmarks import controls, results, statistics
 from megabase.evaluation.benchmarks.cases import case_table
-from megabase.evaluation.benchmarks.enhancers import distance_fact
+from megabase.evaluation.benchmarks.enhancers import distance_fact, write_pairs
 from megabase.evaluation.benchmarks.registry import benchmark
 from megabase.evaluation.benchmarks.results import RESULT_COLUMNS, Inputs, evaluate_benchmarks
 from megabase.evaluation.benchmarks.scores import model_scores
@@ -168,7 +168,7 @@ def test_what_there_is_nothing_for_says_what_is_missing(given: Inputs, tmp_path:
     table = rows(tmp_path, given, "unlisted_24", "clinvar_missense").set_index("benchmark")
     assert table["value"].isna().all()
     assert table.loc["unlisted_24", "note"].startswith("missing: everything")
-    assert table.loc["clinvar_missense", "note"] == "no set: give benchmarks.sets.clinvar_missense"
+    assert table.loc["clinvar_missense", "note"] == "no set: give benchmarks.sets.clinvar"
     assert table.loc["clinvar_missense", "published"] == 0.1792
 
 
@@ -227,3 +227,39 @@ def test_a_case_is_seen_by_every_modality(given: Inputs, tmp_path: Path) -> None
     assert set(table["scorer"]) == {"RNA_SEQ", "DNASE"}
     assert "G2" not in set(table["gene_id"]), "scores of other genes do not count"
     assert table[(table["scorer"] == "DNASE")]["variants"].sum() == N - 1
+
+
+def test_links_of_elements_and_genes(given: Inputs, tmp_path: Path) -> None:
+    import dataclasses
+
+    own = pd.DataFrame({name: [None] * 4 for name in SET_COLUMNS})
+    own = own.assign(variant_id=[f"p{i}" for i in range(4)], chromosome="chr1", position=range(150, 550, 100))
+    own = own.assign(ref="", alt="", organism="human", gene_id="G", label=[True, False, True, False], split="test")
+    own["group"] = [f"chr1:{place - 50}-{place + 50}" for place in own["position"]]
+    own.to_parquet(tmp_path / "e2g.parquet")
+    write_pairs(tmp_path / "e2g.parquet", tmp_path / "pairs.tsv")
+    pairs = pd.read_csv(tmp_path / "pairs.tsv", sep="\t")
+    assert pairs.iloc[1].to_dict() == {"chrom": "chr1", "start": 200, "end": 300, "gene_id": "G", "variant_id": "p1"}
+    pairs.assign(score=[3.0, 1.0, 2.0, None]).to_parquet(tmp_path / "links.parquet")
+    inputs = dataclasses.replace(
+        given, sets={"e2g": tmp_path / "e2g.parquet"}, set_scores={"e2g": tmp_path / "links.parquet"}, references={}
+    )
+    row = rows(tmp_path, inputs, "enhancer_gene_linking_e2g").iloc[0]
+    assert (row["predictor"], row["value"], row["n"], row["positives"], row["imputed"]) == ("model", 1.0, 4, 2, 1)
+    own.assign(group="somewhere").to_parquet(tmp_path / "wrong.parquet")
+    with pytest.raises(InputError, match="row 1"):
+        write_pairs(tmp_path / "wrong.parquet", tmp_path / "pairs.tsv")
+
+
+def test_boosting_machines_are_others_business(given: Inputs, tmp_path: Path) -> None:
+    import dataclasses
+
+    names = {"splicing_outliers": tmp_path / "set.parquet"}
+    inputs = dataclasses.replace(
+        given, sets=names, set_scores={"splicing_outliers": tmp_path / "scores.parquet"}, references={}
+    )
+    row = rows(tmp_path, inputs, "splicing_outlier_supervised").iloc[0]
+    assert pd.isna(row["value"]) and "give benchmarks.predictions.splicing_outliers" in row["note"]
+    other = dataclasses.replace(inputs, predictions={"splicing_outliers": {"ours": tmp_path / "other.tsv"}})
+    row = rows(tmp_path, other, "splicing_outlier_supervised").iloc[0]
+    assert row["predictor"] == "ours" and 0 <= row["value"] <= 1

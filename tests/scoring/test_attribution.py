@@ -87,7 +87,7 @@ def test_pairs_are_scored_and_the_rest_is_explained(world: tuple[Path, Path], tm
         "chr1\t2500\t2700\tG1\ta\n"
         "chr2\t100\t200\tG1\tother chromosome\n"
         "chr1\t2500\t2700\tnothing\tb\n"
-        "chr1\t3600\t3800\tG2.3\tc\n"
+        "chr1\t4000\t4200\tG2.3\tc\n"
     )
     model, reference = world
     out = attribute(pairs, model, tmp_path / "links.parquet", reference, "first", single_strand=True)

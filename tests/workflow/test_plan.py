@@ -21,6 +21,8 @@ RULES = {
     "train_model",
     "evaluate_model",
     "summarise",
+    "table_tracks",
+    "table_variants",
     "write_report",
     "all",
 }
@@ -91,6 +93,7 @@ def test_the_paper_plans_in_low_thousands_of_jobs(tmp_path: Path, repo_root: Pat
     assert done.returncode == 0, done.stderr
     of_the_paper = {"query_portals", "index_splices", "count_junctions", "store_splicing"}
     of_the_paper |= {"train_teacher", "distil_student", "compare_manifest", "released_tracks"}
+    of_the_paper |= {"build_variant_set", "write_set_vcf", "score_set", "link_set"}
     assert rules(done.stdout) == RULES | of_the_paper
     jobs = int(re.findall(r"^total +(\d+)", done.stdout, re.MULTILINE)[-1])
     assert 1000 < jobs < 3000
@@ -109,7 +112,7 @@ def test_a_bad_key_stops_before_anything_runs(tmp_path: Path, repo_root: Path) -
 
 
 def test_the_snakefile_is_a_table_of_contents(repo_root: Path) -> None:
-    assert len((repo_root / "Snakefile").read_text().splitlines()) <= 95
+    assert len((repo_root / "Snakefile").read_text().splitlines()) <= 105
     assert len((repo_root / "workflow/Snakefile").read_text().splitlines()) == 2
 
 

@@ -1,7 +1,7 @@
 # The paper's evaluations, a row each in resources/benchmarks.tsv: `snakemake benchmark_ID`, and two tables of all.
 wildcard_constraints:
     benchmark=any_of(BENCHMARKS),
-    variant_set=any_of(settings.benchmarks.sets),
+    variant_set=any_of(settings.benchmark_sets),
 
 
 rule evaluate_benchmark:
@@ -59,7 +59,7 @@ for _name in BENCHMARKS:
 rule write_set_vcf:
     """The variants of a set, to be scored like any others."""
     input:
-        variants=lambda wildcards: settings.benchmarks.sets[wildcards.variant_set],
+        variants=lambda wildcards: settings.benchmark_sets[wildcards.variant_set],
     output:
         vcf="<results>/scores/sets/{variant_set}.vcf",
     log:
@@ -70,6 +70,10 @@ rule write_set_vcf:
         version=version("evaluation"),
     script:
         "../scripts/write_set_vcf.py"
+
+
+# Pairs of elements and genes have no alleles: their score is a gradient.
+LINKED = {one.source_set for one in BENCHMARKS.values() if one.family == "enhancers"}
 
 
 rule score_set:
@@ -85,6 +89,8 @@ rule score_set:
         "<results>/logs/{model}/{variant_set}.score_set.log",
     benchmark:
         "<results>/benchmarks/{model}.{variant_set}.score_set.tsv"
+    wildcard_constraints:
+        variant_set=any_of(set(settings.benchmark_sets) - LINKED),
     conda:
         "../../envs/evaluate.yaml"
     threads: settings.loop.threads or workflow.cores
@@ -98,12 +104,42 @@ rule score_set:
         "../scripts/score_variants.py"
 
 
-if "tal1" in settings.benchmarks.sets and STUDENT:
+rule link_set:
+    """Scores the pairs of a set by what the gene's expression hangs on (paper, figure 5: enhancer-gene links)."""
+    input:
+        weights="<results>/models/{model}/weights.safetensors",
+        description="<results>/models/{model}/model.json",
+        reference=f"<dataset>/reference/{next(iter(settings.organisms))}",
+        pairs=lambda wildcards: settings.benchmark_sets[wildcards.variant_set],
+    output:
+        pairs=temp("<results>/scores/{model}/sets/{variant_set}.pairs.tsv"),
+        scores="<results>/scores/{model}/sets/{variant_set}.parquet",
+        skipped="<results>/scores/{model}/sets/{variant_set}.skipped.tsv",
+    log:
+        "<results>/logs/{model}/{variant_set}.link_set.log",
+    benchmark:
+        "<results>/benchmarks/{model}.{variant_set}.link_set.tsv"
+    wildcard_constraints:
+        variant_set=any_of(set(settings.benchmark_sets) & LINKED),
+    conda:
+        "../../envs/evaluate.yaml"
+    threads: settings.loop.threads or workflow.cores
+    resources:
+        mem_mb=4000,
+    params:
+        organism=next(iter(settings.organisms)),
+        tracks="EFO:0002067",  # K562, the cells that the pairs were measured in
+        version=version("scoring"),
+    script:
+        "../scripts/link_set.py"
+
+
+if "tal1" in settings.benchmark_sets and STUDENT:
 
     rule case_tal1:
         """The variants near TAL1 by every modality (paper, figure 6)."""
         input:
-            variants=settings.benchmarks.sets["tal1"],
+            variants=settings.benchmark_sets["tal1"],
             scores=f"<results>/scores/{STUDENT}/sets/tal1.parquet",
         output:
             table="<results>/evaluation/case_tal1.tsv",
@@ -117,12 +153,12 @@ if "tal1" in settings.benchmarks.sets and STUDENT:
             "../scripts/evaluate_case.py"
 
 
-if "e2g" in settings.benchmarks.sets:
+if "e2g" in settings.benchmark_sets:
 
     rule fact_e2g_distance:
         """How many validated enhancer-gene pairs lie within reach of a window of one megabase."""
         input:
-            variants=settings.benchmarks.sets["e2g"],
+            variants=settings.benchmark_sets["e2g"],
             reference=f"<dataset>/reference/{next(iter(settings.organisms))}",
         output:
             table="<results>/evaluation/fact_e2g_distance.tsv",

@@ -279,14 +279,15 @@ def measured_models(names):
         one = BENCHMARKS[name]
         if one.kind == "track" and one.measure:
             wanted = SPLITS[one.split].fold if one.split else ""
-            own = [model for model in settings.evaluated if f"FOLD_{settings.trained[model].fold}" == wanted]
-            found += (own or settings.evaluated)[:1]
+            whole = [model for model, pieces in settings.evaluations.values() if pieces == 1]
+            own = [model for model in whole if f"FOLD_{settings.trained[model].fold}" == wanted]
+            found += (own or whole)[:1]
     return list(dict.fromkeys(found))
 
 
 def sets_of(names):
     """Sets that these benchmarks are of and that the config has."""
-    return sorted({BENCHMARKS[name].set for name in names} & set(settings.benchmarks.sets))
+    return sorted({BENCHMARKS[name].source_set for name in names} & set(settings.benchmark_sets))
 
 
 def planted_of(names):
@@ -304,7 +305,7 @@ def benchmark_files(names):
         "models": [f"<results>/models/{model}/model.json" for model in models + judged],
         "scores": [f"<results>/scores/{STUDENT}/{organism}.parquet" for organism in planted],
         "planted": [settings.organisms[organism].variants for organism in planted],
-        "sets": [settings.benchmarks.sets[name] for name in sets],
+        "sets": [settings.benchmark_sets[name] for name in sets],
         "set_scores": [f"<results>/scores/{STUDENT}/sets/{name}.parquet" for name in sets if STUDENT],
         "predictions": [path for name in sets for path in settings.benchmarks.predictions.get(name, {}).values()],
         "references": [f"<dataset>/reference/{organism}" for organism in (settings.organisms if sets else planted)],

@@ -10,7 +10,7 @@ config = parse(snakemake.config)
 own, given = snakemake.params.own, snakemake.input
 names = [row["id"] for row in own["rows"]]
 organisms = [Path(path).stem for path in given.get("scores", [])]
-sets = sorted({row["set"] for row in own["rows"]} & set(config.benchmarks.sets))
+sets = sorted({row["set"].partition(":")[0] for row in own["rows"]} & set(config.benchmark_sets))
 with logged(snakemake.log[0]):
     evaluate_benchmarks(
         names,
@@ -22,7 +22,7 @@ with logged(snakemake.log[0]):
             scores=dict(zip(organisms, map(Path, given.get("scores", [])), strict=True)),
             planted=dict(zip(organisms, map(Path, given.get("planted", [])), strict=True)),
             references={Path(path).name: Path(path) for path in given.get("references", [])},
-            sets={name: Path(config.benchmarks.sets[name]) for name in sets},
+            sets={name: Path(config.benchmark_sets[name]) for name in sets},
             set_scores={Path(path).stem: Path(path) for path in given.get("set_scores", [])},
             predictions={
                 name: {key: Path(path) for key, path in config.benchmarks.predictions.get(name, {}).items()}

@@ -22,23 +22,23 @@ def attribute(
 ) -> Path:
     """Scores the elements and genes of `pairs` with the model in the folder `weights` and writes `out`; gives it back.
 
-    Columns of the pairs, and `score`; empty where there is none, and why in `{out}.skipped.tsv`. `tracks`: words that
-    an RNA_SEQ track must have, such as `K562`; all if empty. `window`: length in bp of the sequence around a gene; that
-    of training if None. Raises InputError for pairs, weights, tracks or a reference that lead nowhere.
+    All columns of the pairs, and `score`; empty where there is none, and why in `{out}.skipped.tsv`. `tracks`: words
+    that an RNA_SEQ track must have, such as `K562`; all if empty. `window`: length in bp of the sequence around a gene;
+    that of training if None. Raises InputError for pairs, weights, tracks or a reference that lead nowhere.
     """
     import pandas as pd
 
     from megabase.genome.reference import Reference
     from megabase.model.weights import load
     from megabase.scoring.annotation import Annotation
-    from megabase.scoring.attribution import PAIR_COLUMNS, Gradients, linked, read_pairs
+    from megabase.scoring.attribution import Gradients, linked, read_pairs
     from megabase.scoring.engine import check_length
     from megabase.scoring.forward import Forward
     from megabase.scoring.reading import BOTH
     from megabase.scoring.references import found_reference
     from megabase.scoring.variants import check_assembly, organism_tables
 
-    wanted = read_pairs(pairs)
+    table, wanted = read_pairs(pairs)
     name, assembly = described_organism(weights, organism)
     folder = reference or found_reference(weights, name, assembly)
     opened = Reference.open(folder)
@@ -54,9 +54,8 @@ def attribute(
     strands = BOTH[:1] if single_strand else BOTH
     gradients = Gradients(Forward(network), description["organisms"][name], tables, chosen, strands)
     found = {pair: own for pair, *own in linked(wanted, gradients, opened, Annotation.open(folder), length)}
-    table = pd.DataFrame([(*pair.region, pair.gene_id, *found[pair]) for pair in wanted])
-    table.columns = pd.Index([*PAIR_COLUMNS, "score", "reason"])
-    table["score"] = table["score"].astype("float32")
+    table["score"] = pd.Series([found[pair][0] for pair in wanted], dtype="float32")
+    table["reason"] = [found[pair][1] for pair in wanted]
     with atomic_path(out) as partial:
         table.drop(columns="reason").to_parquet(partial, index=False)
     with atomic_path(out.with_name(f"{out.stem}.skipped.tsv")) as partial:

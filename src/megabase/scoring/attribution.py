@@ -117,8 +117,8 @@ def element_score(saliencies: Float32[np.ndarray, " S"], window: Region, element
     return float(np.sum(weights * around) / np.sum(weights) / usual) if usual > 0 else 0.0
 
 
-def read_pairs(path: Path) -> list[Pair]:
-    """Pairs of elements and genes: a table with a header, separated by tabs, gzipped or not.
+def read_pairs(path: Path) -> tuple[pd.DataFrame, list[Pair]]:
+    """Pairs of elements and genes: a table with a header, separated by tabs, gzipped or not, as it is and as pairs.
 
     Raises InputError that names the file and the row for a missing column or an element that is none.
     """
@@ -136,7 +136,7 @@ def read_pairs(path: Path) -> list[Pair]:
             what, remedy = f"`{start}` to `{end}` is no element", "give whole numbers, 0-based, start before end"
             raise InputError(what, where=f"{path} row {number}", remedy=remedy)
         pairs.append(Pair(Region(chrom, int(start), int(end)), gene))
-    return pairs
+    return table, pairs
 
 
 def window_around(gene: Gene, chrom: str, length: int) -> Region:

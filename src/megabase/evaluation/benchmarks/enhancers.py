@@ -1,15 +1,19 @@
 """Enhancers and the genes they regulate: how far apart they are.
 
-The paper's score is an input gradient, which score tables do not hold: give it as a table (`benchmarks.predictions`).
+The score is an input gradient (`megabase.scoring.attribution`), which a rule of its own writes as a table of links.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
+from megabase.artifacts import write_text
 from megabase.errors import InputError
 from megabase.evaluation.benchmarks.registry import Benchmark
+from megabase.evaluation.benchmarks.sets import read_set
 
 SPAN = 1_000_000
 """bp within which a model of one megabase could see a pair."""
@@ -17,12 +21,21 @@ _SHOWN = (10_000, 100_000, 500_000, SPAN)
 
 
 def score(variants: pd.DataFrame, rows: pd.DataFrame, benchmark: Benchmark) -> pd.Series:
-    """Raises InputError: see above."""
-    raise InputError(
-        "no score table has input gradients",
-        where=f"benchmark {benchmark.id}",
-        remedy="give them as a table: benchmarks.predictions",
-    )
+    """Of a table of links, as `link_set` writes it: `variant_id` and `score`; NaN for a pair without one."""
+    return variants["variant_id"].map(rows.groupby("variant_id")["score"].first())
+
+
+def write_pairs(pairs: Path, out: Path) -> None:
+    """The pairs of a set, whose `group` is the element, as `megabase attribute` reads them: and their `variant_id`."""
+    table = read_set(pairs)
+    found = table["group"].astype(str).str.extract(r"^(?P<chrom>.+):(?P<start>\d+)-(?P<end>\d+)$")
+    wrong = (found.isna().any(axis=1) | table["gene_id"].isna()).to_numpy()
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        what = f"`{table['group'].iloc[row]}` and `{table['gene_id'].iloc[row]}` are no element and gene"
+        raise InputError(what, where=f"{pairs} row {row + 1}", remedy="build the set again")
+    found = found.assign(gene_id=table["gene_id"], variant_id=table["variant_id"])
+    write_text(out, found.to_csv(sep="\t", index=False))
 
 
 def distances(pairs: pd.DataFrame, genes: pd.DataFrame) -> pd.Series:

@@ -68,7 +68,7 @@ class Benchmark:
     aggregation: str
     split: str
     set: str
-    """The set of variants."""
+    """The set of variants, of which all count or, after a colon, one category (its `group`)."""
     source: str
     checksum: str
     """Of the source file without compression, or why there is none."""
@@ -91,6 +91,16 @@ class Benchmark:
     def less_is_better(self) -> bool:
         """Whether a smaller value wins."""
         return self.metric in LESS_IS_BETTER
+
+    @property
+    def source_set(self) -> str:
+        """The set of variants, whatever counts of it."""
+        return self.set.partition(":")[0]
+
+    @property
+    def category(self) -> str:
+        """What counts of the set; all of it where empty."""
+        return self.set.partition(":")[2]
 
     @property
     def command(self) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from megabase.artifacts import write_text
-from megabase.evaluation.benchmarks import statistics, supervised
+from megabase.evaluation.benchmarks import enhancers, statistics, supervised
 from megabase.evaluation.benchmarks.controls import control_scores
 from megabase.evaluation.benchmarks.registry import Benchmark, benchmark
 from megabase.evaluation.benchmarks.scores import model_scores, placed, read_scores
@@ -120,7 +120,7 @@ def _of_windows(one: Benchmark, inputs: Inputs) -> Iterator[dict[str, Any]]:
 
 
 def _of_variants(one: Benchmark, inputs: Inputs) -> Iterator[dict[str, Any]]:
-    if one.set in inputs.sets:
+    if one.source_set in inputs.sets:
         yield from _of_set(one, inputs)
     elif one.measure and inputs.demo and inputs.student:
         yield from _of_planted(one, inputs)
@@ -151,20 +151,29 @@ def _of_planted(one: Benchmark, inputs: Inputs) -> Iterator[dict[str, Any]]:
 
 def _of_set(one: Benchmark, inputs: Inputs) -> Iterator[dict[str, Any]]:
     """A set of variants: the student, other predictors, controls. The unscored have the score 0 and are counted."""
-    where = inputs.sets[one.set]
-    variants = check_variants(one, read_set(where), where).reset_index(drop=True)
+    where = inputs.sets[one.source_set]
+    variants = check_variants(one, read_set(where), where)
+    if one.category:
+        variants = variants[variants["group"] == one.category]
+    if variants.empty:
+        return
+    variants = variants.reset_index(drop=True)
     organism = str(variants["organism"].iloc[0])
     made = _named(one, "demo" if inputs.demo else "set", inputs.student, organism)
     made |= {"held_out": SPLITS[one.split].says}
-    if one.set in inputs.set_scores:
+    if one.source_set in inputs.set_scores:
         check_model(one, json.loads(inputs.models[inputs.student].read_text()))
-        rows = pd.read_parquet(inputs.set_scores[one.set])
-        if one.family == "supervised":
+        rows = pd.read_parquet(inputs.set_scores[one.source_set])
+        if one.family == "enhancers":
+            yield made | _filled(one, variants, enhancers.score(variants, rows, one), inputs, MODEL)
+        elif one.family == "supervised" and one.metric in supervised.METRICS:
             row = {"value": supervised.value(variants, rows, one), "n": len(variants)}
             yield made | row | {"predictor": MODEL, "random": statistics.chance(one.metric, variants)}
-        elif one.family != "enhancers":
+        elif one.family != "supervised":
             yield made | _filled(one, variants, model_scores(variants, rows, one), inputs, MODEL)
-    for name, path in inputs.predictions.get(one.set, {}).items():
+    # What others learnt from their own scores has no protocol here, but for one that is judged like any score.
+    rivals = inputs.predictions.get(one.source_set, {}) if one.metric in statistics.METRICS else {}
+    for name, path in rivals.items():
         for predictor, own in read_scores(path, name).groupby("predictor", sort=False):
             yield made | _filled(one, variants, placed(variants, own), inputs, str(predictor))
     if organism in inputs.references:
@@ -209,6 +218,8 @@ def _relative(one: Benchmark, value: float, baseline: float, random: float) -> f
 def _lacking(one: Benchmark) -> str:
     if one.status == "unknown" or not (one.measure or one.set):
         return f"missing: {one.missing}"
+    if one.metric == "ebm_auprc":
+        return f"boosting machines are not learnt here: give benchmarks.predictions.{one.source_set}"
     if one.kind == "variant":
-        return f"no set: give benchmarks.sets.{one.set}"
+        return f"no set: give benchmarks.sets.{one.source_set}"
     return "this run has no such output type, or no model of that fold"

@@ -62,6 +62,7 @@ def matched_auprc(table: pd.DataFrame) -> float:
 Metric = Callable[[pd.DataFrame], float]
 METRICS: dict[str, Metric] = {
     "auprc": auprc,
+    "ebm_auprc": auprc,
     "pearson": pearson_of_effects,
     "tissue_auprc": tissue_auprc,
     "tissue_auroc": tissue_auroc,
