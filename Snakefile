@@ -35,6 +35,7 @@ localrules:
     store,
     train,
     variant_sets,
+    quantiles,
     evaluate,
     ablations,
     report,
@@ -44,6 +45,7 @@ rule all:
     default_target: True
     input:
         "<results>/report/index.html",
+        quantile_tables(),
 
 
 rule manifest:
@@ -77,6 +79,12 @@ rule variant_sets:
     """The published sets of variants that the config names."""
     input:
         collect("<dataset>/variant_sets/{variant_set}.parquet", variant_set=settings.variant_sets),
+
+
+rule quantiles:
+    """What makes scores of tracks comparable: their quantiles among common variants, where those are given."""
+    input:
+        quantile_tables(),
 
 
 rule evaluate:

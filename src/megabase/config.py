@@ -261,7 +261,7 @@ def _with_source_root(merged: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(organism, Mapping):
             organism = dict(organism)
             base = organism["source_root"] = os.path.join(root, str(organism.get("source_root", ".")))
-            for key in (*get_args(ReferenceKey), "truth", "variants"):
+            for key in (*get_args(ReferenceKey), "truth", "variants", "common_variants"):
                 if isinstance(organism.get(key), str) and ":" not in organism[key]:
                     organism[key] = os.path.normpath(os.path.join(base, organism[key]))
         rooted[name] = organism

@@ -20,6 +20,8 @@ EVALUATED = {
     "results/tiny/evaluation/summary.tsv",
     "results/tiny/evaluation/variants.tsv",
     *(f"results/tiny/scores/{model}/{own}.parquet" for model in MODELS[1:] for own in ("human", "mouse")),
+    *(f"results/tiny/scores/student/{own}.background.parquet" for own in ("human", "mouse")),
+    *(f"results/tiny/models/student/quantiles.{own}.parquet" for own in ("human", "mouse")),
     *(f"results/tiny/evaluation/{model}/{own}.variants.tsv" for model in MODELS[1:] for own in ("human", "mouse")),
     *(f"results/tiny/evaluation/student/{own}.distillation.tsv" for own in ("human", "mouse")),
     "results/tiny/report/index.html",

@@ -31,6 +31,7 @@ def tiny() -> dict:
             "threads": 1,
         },
         "evaluation": {"bootstrap": 10, "start_flank": 512},
+        "scoring": {"background": {"most": 6}},
         "report": {"loci": 1, "tracks_per_locus": 3},
         "shards": {"window": 4096, "stride": 2048, "max_shift": 256},
     }

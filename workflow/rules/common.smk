@@ -41,6 +41,9 @@ SCORED = [name for name, organism in settings.organisms.items() if organism.vari
 BENCHMARKS = or_exit(benchmarks)
 STUDENT = STUDENTS[0] if STUDENTS else ""
 
+# Scores come with quantiles where it is known which variants are common.
+CALIBRATED = [name for name, organism in settings.organisms.items() if organism.common_variants and STUDENTS]
+
 
 pathvars:
     dataset=DATASET,
@@ -127,6 +130,18 @@ def memory(least, per_base):
         return round(least + per_base * GENOMES.get(assembly, 0) / 1e6)
 
     return megabytes
+
+
+def quantiles_of_model(wildcards):
+    """Input function: the table of quantiles of a student; teachers have none."""
+    calibrated = wildcards.model in STUDENTS and wildcards.organism in CALIBRATED
+    return f"{RESULTS}/models/{wildcards.model}/quantiles.{wildcards.organism}.parquet" if calibrated else []
+
+
+def quantile_tables():
+    """The tables of quantiles of all students."""
+    places = [(model, organism) for model in STUDENTS for organism in CALIBRATED]
+    return [f"{RESULTS}/models/{model}/quantiles.{organism}.parquet" for model, organism in places]
 
 
 def world_catalog():

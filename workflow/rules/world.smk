@@ -22,3 +22,19 @@ if settings.world:
             version=version("simulate"),
         script:
             "../scripts/simulate_world.py"
+
+    rule draw_common_variants:
+        """Writes what a population has of neutral variants, with their frequencies."""
+        input:
+            reference="<dataset>/reference/{organism}",
+        output:
+            variants=f"{settings.source_root}/{{organism}}/population.vcf",
+        log:
+            "<dataset>/logs/{organism}.draw_common_variants.log",
+        conda:
+            "../../envs/data.yaml"
+        params:
+            seed=settings.world.seed,
+            version=version("simulate"),
+        script:
+            "../scripts/draw_common_variants.py"

@@ -87,6 +87,9 @@ class Organism:
     """Folder of the true rates, in simulated worlds only; gives the best score any model could reach."""
     variants: str | None = None
     """VCF of planted variants with known effects, in simulated worlds only."""
+    common_variants: str | None = None
+    """VCF of a population's variants with their allele frequencies, plain or (b)gzipped. The scores of common ones
+    among them make the quantiles of all others (`scoring.background`)."""
     bundles: dict[BundleName, Annotated[int, Field(ge=0)]]
     """Number of tracks of each output type. The DAG is planned from these; the source table must agree, but 0 leaves
     an output type of the table out. Splice junctions: one per condition; usage: two (its strands); sites: four."""

@@ -78,6 +78,18 @@ variant strengthens or weakens a splice site; SPLICE_SITE_USAGE is its magnitude
 
 
 @settings
+class BackgroundConfig:
+    """Which variants of a population a score is compared with (paper section 7): single bases that are common."""
+
+    frequency: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
+    """The rarer allele is more frequent than this in one group of people at least."""
+    chromosomes: list[str] = Field(default_factory=list)
+    """Chromosomes that variants are taken from, by their name in the VCF; all if empty. The paper: `chr22`."""
+    most: Annotated[int, Field(ge=1)] | None = None
+    """So many of them at most, drawn the same way every time; none: all of them. The paper has 348,126."""
+
+
+@settings
 class ScoringConfig:
     """Scoring of variants. The window is that of the model."""
 
@@ -87,3 +99,5 @@ class ScoringConfig:
     """Predict both strands and average (paper section 7)."""
     scorers: list[str] = Field(default_factory=list)
     """Names of scorers; all (`SCORERS` and `EXTRA`) that the model has tracks for if empty."""
+    background: BackgroundConfig = Field(default_factory=BackgroundConfig)
+    """What quantiles of scores are taken of, where an organism has `common_variants`."""
