@@ -121,8 +121,9 @@ def predict(
     tracks: str = "",
     resolution: int | None = None,
     window: int | None = None,
+    picture: str = "tracks.png",
 ) -> None:
-    """Predicts a region and writes one bigWig per track, and one cooler file per contact map.
+    """Predicts a region and writes one bigWig per track, one cooler file per contact map, and a picture of the tracks.
 
     Args:
         weights: Folder of the model, such as results/demo/models/fold_0.
@@ -133,10 +134,11 @@ def predict(
         tracks: Words that a track must have, as in `megabase tracks`; all tracks by default.
         resolution: Bin size in bp: 1 or 128; the finest of each output type by default.
         window: Length in bp of the sequence read at once; that of training by default.
+        picture: Name of the picture, a .png or .svg; '' for none.
     """
     from megabase.commands.predict import predict
 
-    _print(map(str, predict(weights, reference, region, out, organism, tracks, resolution, window)))
+    _print(map(str, predict(weights, reference, region, out, organism, tracks, resolution, window, picture)))
 
 
 @app.command
@@ -283,6 +285,35 @@ def attribute(
     from megabase.commands.attribute import attribute
 
     _print([str(attribute(pairs, model, out, reference, organism, tracks, window, single_strand))])
+
+
+@app.command
+def page(
+    weights: tyro.conf.Positional[Path],
+    *,
+    out: Annotated[Path, tyro.conf.arg(aliases=("-o",))],
+    variant: str | None = None,
+    region: str | None = None,
+    reference: Path | None = None,
+    organism: str | None = None,
+    window: int | None = None,
+    single_strand: tyro.conf.FlagCreatePairsOff[bool] = False,
+) -> None:
+    """Writes a page about one variant or region: tracks, genes, splice junctions, contact maps and scores.
+
+    Args:
+        weights: Folder of the model, such as results/demo/models/student.
+        out: HTML file; it needs no other.
+        variant: chrom:position:REF>ALT, 1-based, such as chr1:108193:A>G.
+        region: Instead of a variant: chrom:start-end, 0-based and half-open.
+        reference: Folder of the reference; looked for under data/ by default.
+        organism: Name of the organism in the model; not needed where it has one.
+        window: Length in bp of the sequence that is read and drawn; that of training by default.
+        single_strand: Predict the forward strand only, in half the time.
+    """
+    from megabase.commands.page import page
+
+    _print([str(page(weights, reference, out, variant, region, organism, window, single_strand))])
 
 
 @app.command

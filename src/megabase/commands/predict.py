@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float32, UInt8
 
+    from megabase.genome.reference import Reference
     from megabase.genome.regions import Region
 
 logger = logging.getLogger(__name__)
@@ -73,8 +74,10 @@ def predict(
     words: str = "",
     resolution: int | None = None,
     window: int | None = None,
+    picture: str | None = "tracks.png",
 ) -> list[Path]:
-    """Loads model and reference and writes the bigWigs of `predict_region` and the maps of `predict_contacts`.
+    """Loads model and reference and writes the bigWigs of `predict_region` and the maps of `predict_contacts`, and a
+    picture of the bigWigs by this name (.png or .svg; none if there is no name).
 
     Raises InputError for weights, a reference, an organism, a region or words that lead nowhere.
     """
@@ -82,6 +85,8 @@ def predict(
     from megabase.genome.regions import parse_region
     from megabase.scoring.predict import Predictor
 
+    if picture and Path(picture).suffix not in (".png", ".svg"):
+        raise InputError(f"{picture} is no picture", where="--picture", remedy="give a name that ends in .png or .svg")
     genome = Reference.open(reference)
     place = parse_region(region, genome.sizes, where="--region")
     predictor = Predictor.load(weights)
@@ -92,7 +97,20 @@ def predict(
         return predict_contacts(predictor, genome, place, name, maps, out, window=length)
     tracks = chosen_tracks(tables, words)
     paths = predict_region(predictor, genome, place, name, tracks, out, window=length, resolution=resolution)
-    return paths + (predict_contacts(predictor, genome, place, name, maps, out, window=length) if maps else [])
+    paths += predict_contacts(predictor, genome, place, name, maps, out, window=length) if maps else []
+    return [*paths, drawn(genome, place, paths, out / picture)] if picture else paths
+
+
+def drawn(reference: Reference, region: Region, paths: Sequence[Path], out: Path) -> Path:
+    """Draws the bigWigs among `paths` with the genes of the region."""
+    from alphagenome.data import genome
+
+    from megabase.report.loci import transcripts
+    from megabase.report.region import draw_bigwigs
+
+    place = genome.Interval(*region)
+    genes = transcripts(reference.genes(), reference.exons(), place)
+    return draw_bigwigs([path for path in paths if path.suffix == ".bw"], place, genes, out)
 
 
 def chosen_organism(predictor: Predicts, organism: str | None) -> str:

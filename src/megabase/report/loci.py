@@ -19,7 +19,7 @@ from alphagenome.visualization import plot_components
 
 _LABEL = 36
 _OBSERVED, _PREDICTED = "#5b6470", "#1f77b4"
-_STYLE: dict[Any, Any] = {"font.size": 9, "axes.edgecolor": "#888888"}
+STYLE: dict[Any, Any] = {"font.size": 9, "axes.edgecolor": "#888888"}
 
 
 class Locus(NamedTuple):
@@ -44,7 +44,7 @@ def draw_loci(
     places = json.loads(str(archive[f"{organism}/loci"]))[:loci]
     tracks = json.loads(str(archive[f"{organism}/tracks"]))
     drawn = []
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         for rank, place in enumerate(places):
             interval = genome.Interval(place["chrom"], place["start"], place["end"])
             shown = _chosen({name: rows for name, rows in tracks.items() if name != "CONTACT_MAPS"}, tracks_per_locus)
@@ -57,7 +57,7 @@ def draw_loci(
                 components.append(plot_components.TranscriptAnnotation(here, fig_height=0.8))
             components += [_pair(archive, f"{organism}/{rank}", *which, interval) for which in shown]
             text = f"{place['chrom']}:{place['start']:,}-{place['end']:,}"
-            drawn.append(Locus(text, _track_picture(components, interval), maps))
+            drawn.append(Locus(text, track_picture(components, interval), maps))
     return drawn
 
 
@@ -79,7 +79,7 @@ def transcripts(genes: pd.DataFrame, exons: pd.DataFrame, interval: genome.Inter
             for start, end in zip(rows["start"], rows["end"], strict=True)
         ]
         name = gene.gene_name if isinstance(gene.gene_name, str) and gene.gene_name else gene.gene_id
-        info = {"gene_name": _plain(str(name))}
+        info = {"gene_name": plain(str(name))}
         found.append(
             transcript.Transcript(exons=pieces, transcript_id=str(gene.gene_id), gene_id=str(gene.gene_id), info=info)
         )
@@ -97,7 +97,7 @@ def _chosen(tracks: Mapping[str, list[dict[str, str]]], count: int) -> list[tupl
 def _label(bundle: str, row: Mapping[str, str]) -> str:
     strand = "" if row["strand"] == "." else f" ({row['strand']})"
     text = f"{bundle}  {row['track']}{strand}"
-    return _plain(text if len(text) <= _LABEL else text[: _LABEL - 1] + "…")
+    return plain(text if len(text) <= _LABEL else text[: _LABEL - 1] + "…")
 
 
 def _pair(
@@ -122,14 +122,24 @@ def _pair(
     )
 
 
-def _track_picture(components: list[Any], interval: genome.Interval) -> str:
-    figure = plot_components.plot(components, interval, fig_width=12, hspace=0.25, xlabel=f"{interval.chromosome} (bp)")
+def track_picture(components: list[Any], interval: genome.Interval, variant: genome.Variant | None = None) -> str:
+    """Tracks and genes above each other, as a PNG data URI; a line where the variant is."""
+    return png(track_figure(components, interval, variant))
+
+
+def track_figure(components: list[Any], interval: genome.Interval, variant: genome.Variant | None = None) -> Any:
+    """The same as a figure."""
+    notes = [plot_components.VariantAnnotation([variant], use_default_labels=False)] if variant else None
+    label = f"{interval.chromosome} (bp)"
+    figure = plot_components.plot(components, interval, fig_width=12, hspace=0.25, xlabel=label, annotations=notes)
     for axis in figure.axes:
+        if legend := axis.get_legend():  # it would hide the tracks, and the page says what the colours are
+            legend.remove()
         axis.locator_params(axis="y", nbins=2)
         axis.yaxis.label.set_fontsize(8)
         axis.tick_params(axis="y", labelsize=7)
     figure.axes[-1].xaxis.set_major_formatter(matplotlib.ticker.StrMethodFormatter("{x:,.0f}"))
-    return _png(figure)
+    return figure
 
 
 def _map_picture(archive: Mapping[str, np.ndarray], place: str, column: int) -> str:
@@ -141,15 +151,16 @@ def _map_picture(archive: Mapping[str, np.ndarray], place: str, column: int) -> 
         picture = axis.imshow(values, cmap="RdBu_r", vmin=-reach, vmax=reach, interpolation="nearest")
         axis.set(title=title, xticks=[], yticks=[])
     figure.colorbar(picture, ax=axes, label="log observed / expected", shrink=0.8)
-    return _png(figure)
+    return png(figure)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """A name as it is: no dollar sign of it starts a formula."""
     return text.replace("$", r"\$")
 
 
-def _png(figure: Any) -> str:
+def png(figure: Any) -> str:
+    """A figure as a data URI; it is closed."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)

@@ -79,7 +79,7 @@ def write_report(
                 )
     rows = contents.metric_rows(summary)
     students = headlines.student_rows(distillation)
-    page = _environment().get_template("page.html.j2")
+    page = environment().get_template("page.html.j2")
     text = page.render(
         title=title,
         demo=config.get("world") is not None,
@@ -123,16 +123,17 @@ def write_report(
     logger.info("written: %s (%.1f MB)", out, len(text) / 1e6)
 
 
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """The templates of this folder, with filters for numbers, sizes and times."""
+    made = jinja2.Environment(
         loader=jinja2.PackageLoader("megabase.report", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"size": _size, "number": _number, "duration": _duration}
-    return environment
+    made.filters |= {"size": _size, "number": _number, "duration": _duration}
+    return made
 
 
 def _size(count: float) -> str:
