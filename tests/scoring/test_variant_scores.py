@@ -40,6 +40,8 @@ VARIANTS = [
     changed("chr1", 4201, 9, sequence("chr1")[4200], "deletion"),
     changed("chr2", 30, 1, other("chr2", 30), "edge"),  # no gene on this chromosome
     changed("chr1", 8990, 1, other("chr1", 8990), "end"),
+    changed("chr1", 4251, 3, "".join(other("chr1", place) for place in (4251, 4252, 4253)), "substitution"),
+    changed("chr1", 4281, 4, other("chr1", 4281) + "GG", "replacement"),  # of four bases by three
 ]
 
 
@@ -347,7 +349,8 @@ def test_alleles_differ_only_from_the_variant_on(made: Path, variant: Variant) -
     np.testing.assert_array_equal(alt[at : at + len(variant.alt)], encode(variant.alt))
     shared = WINDOW - at - max(len(variant.ref), len(variant.alt))
     np.testing.assert_array_equal(ref[at + len(variant.ref) :][:shared], alt[at + len(variant.alt) :][:shared])
-    assert last == at and gain == len(variant.alt) - len(variant.ref)
+    assert last == at + min(len(variant.ref), len(variant.alt)) - 1
+    assert gain == len(variant.alt) - len(variant.ref)
 
 
 def test_annotated_splice_sites(made: Path) -> None:
