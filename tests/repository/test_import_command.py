@@ -66,9 +66,9 @@ def test_the_imported_model_predicts_the_same(tmp_path: Path, config: ModelConfi
     codes = np.random.default_rng(0).integers(0, 4, (1, 2048)).astype(np.uint8)
     found = predictor.predict(codes, "mouse", reverse_complement_average=False)
     expected, _ = nnx.jit(lambda model, dna: model(dna, jnp.ones(1, int)))(model, jax.nn.one_hot(codes, 4))
-    assert np.allclose(found["rna_seq"][128], expected["rna_seq"]["predictions_128bp"][..., :2], rtol=1e-5)
+    assert np.allclose(found["rna_seq"][128], expected["rna_seq"]["predictions_128bp"][..., :2], rtol=1e-4)
     sites = expected["splice_sites_classification"]["predictions"][..., :4]
-    assert np.allclose(found["splice_sites_classification"][1], sites, rtol=1e-5)
+    assert np.allclose(found["splice_sites_classification"][1], sites, rtol=1e-4)
     both = predictor.predict(codes, "mouse")
     turned = predictor.predict(3 - codes[:, ::-1], "mouse")
     assert np.allclose(

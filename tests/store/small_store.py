@@ -49,6 +49,8 @@ class SmallStore:
         write_json(reference / "reference.json", {"assembly": "made1", "sizes": SIZES, "sha256": {"fasta": str(seed)}})
         rows = [("chr1", 5000, 5200, "gap"), ("chr1", 7000, 7300, "excluded")]
         pd.DataFrame(rows, columns=["chrom", "start", "end", "reason"]).to_parquet(reference / "masks.parquet")
+        sites = pd.DataFrame({name: [] for name in ("chrom", "position", "strand", "gene_id", "pas_id")})
+        sites.to_parquet(reference / "polya.parquet")
         write_annotation(reference, SIZES, np.random.default_rng(seed))
         self.store, self.frame = folder / "store/made.zarr", folder / "store/made/frame.json"
         self.write_frame()

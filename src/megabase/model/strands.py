@@ -42,7 +42,7 @@ def turned_back(
             flipped = values[:, ::-1, ::-1]
         else:
             flipped = values[:, ::-1][..., order]
-            if spec.bundle == "DNASE" and name.endswith("_1bp"):
+            if spec.bundle == "DNASE" and name.rpartition("_")[2] in ("1bp", "predictions"):
                 flipped = jnp.pad(flipped[:, :-1], ((0, 0), (1, 0), (0, 0)))
         made[name] = _chosen(turned, flipped, values)
     return made
