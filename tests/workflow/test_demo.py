@@ -19,6 +19,8 @@ EVALUATED = {
     "results/tiny/evaluation/fold_0/tracks.tsv",
     "results/tiny/evaluation/summary.tsv",
     "results/tiny/evaluation/variants.tsv",
+    "results/tiny/evaluation/table_tracks.tsv",
+    "results/tiny/evaluation/table_variants.tsv",
     *(f"results/tiny/scores/{model}/{own}.parquet" for model in MODELS[1:] for own in ("human", "mouse")),
     *(f"results/tiny/scores/student/{own}.background.parquet" for own in ("human", "mouse")),
     *(f"results/tiny/models/student/quantiles.{own}.parquet" for own in ("human", "mouse")),

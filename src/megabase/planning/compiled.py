@@ -45,7 +45,7 @@ def full_length(text: str, length: int, channels: int = 64) -> list[str]:
         if math.prod(sizes) < channels * length:
             continue
         blocks = any(
-            BLOCK <= own < BLOCK + 16 and count * BLOCK >= length
+            BLOCK <= own < BLOCK + 16 and count * BLOCK >= length and math.prod(sizes) >= channels * count * own
             for count, own in itertools.pairwise(sizes)
             if len(sizes) > 2
         )

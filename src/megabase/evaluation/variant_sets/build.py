@@ -111,6 +111,15 @@ def local_files(
     return found
 
 
+def _unpack(file: tarfile.TarFile, folder: str) -> None:
+    """Files and folders within `folder`, and nothing else. (Python 3.11 has `extractall(filter="data")` from its fourth
+    release on alone.)"""
+    root = Path(folder).resolve()
+    for member in file:
+        if (root / member.name).resolve().is_relative_to(root) and (member.isfile() or member.isdir()):
+            file.extract(member, folder, set_attrs=False)
+
+
 @contextlib.contextmanager
 def _unpacked(name: str, given: Given) -> Iterator[Given]:
     """What is given, with a `folder` that is a tar archive unpacked for as long as the block runs: then it is the
@@ -125,7 +134,7 @@ def _unpacked(name: str, given: Given) -> Iterator[Given]:
     with tempfile.TemporaryDirectory() as unpacked:
         try:
             with tarfile.open(archive) as file:
-                file.extractall(unpacked, filter="data")
+                _unpack(file, unpacked)
         except (tarfile.TarError, OSError, EOFError) as error:
             raise InputError(f"cannot be unpacked: {error}", where=archive, remedy="fetch it again") from None
         found = sorted(path for path in Path(unpacked).rglob(kind) if path.is_dir())
