@@ -135,7 +135,9 @@ def forward(model: AlphaGenome, windows: int, length: int) -> tuple[tuple[Any, A
         return nnx.merge(graph, state).embed(dna, organism)
 
     def read(state: Any, embeddings: Any) -> Any:
-        return nnx.merge(graph, state).read(embeddings, organism)
+        predicted = nnx.merge(graph, state).read(embeddings, organism)
+        # Logits are what losses read, no predictions.
+        return {h: {name: x for name, x in own.items() if name != "logits"} for h, own in predicted.items()}
 
     return (embed, read), (nnx.to_pure_dict(state), dna)
 
