@@ -50,6 +50,7 @@ def test_a_reloaded_model_is_the_same(model: AlphaGenome, exported: Path, tmp_pa
     export(tmp_path / "again", again, description)
     for name in (WEIGHTS, DESCRIPTION):
         assert (exported / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    assert (exported / WEIGHTS).stat().st_mode == (exported / DESCRIPTION).stat().st_mode
 
 
 @pytest.mark.parametrize(

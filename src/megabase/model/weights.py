@@ -31,7 +31,11 @@ def export(directory: Path, model: AlphaGenome, description: Mapping[str, Any]) 
     from safetensors.numpy import save_file
 
     with atomic_path(directory / WEIGHTS) as partial:
+        # safetensors writes for the owner alone; others read what they may read of any new file.
+        partial.touch()
+        usual = partial.stat().st_mode
         save_file({name: np.array(value, order="C") for name, value in arrays(model).items()}, str(partial))
+        partial.chmod(usual)
     made = dict(description) | {
         "megabase": megabase.__version__,
         "network": dataclasses.asdict(model.config.network),
