@@ -16,7 +16,8 @@ from megabase.evaluation.benchmarks.enhancers import distance_fact, write_pairs
 from megabase.evaluation.benchmarks.registry import benchmark
 from megabase.evaluation.benchmarks.results import RESULT_COLUMNS, Inputs, evaluate_benchmarks
 from megabase.evaluation.benchmarks.scores import model_scores
-from megabase.evaluation.benchmarks.sets import SET_COLUMNS, planted_set, read_set, write_vcf
+from megabase.evaluation.benchmarks.sets import planted_set, write_vcf
+from megabase.evaluation.variant_sets.table import COLUMNS, read_variant_set
 from megabase.metrics.ranking import average_precision
 
 N = 60
@@ -194,20 +195,20 @@ def test_sets_are_checked_and_written(given: Inputs, tmp_path: Path) -> None:
     assert len(lines) == N and [int(line[1]) for line in lines] == sorted(int(line[1]) for line in lines)
     table = pd.read_parquet(tmp_path / "set.parquet")
     table.drop(columns="split").to_parquet(tmp_path / "other.parquet")
-    with pytest.raises(InputError, match="no column split"):
-        read_set(tmp_path / "other.parquet")
+    with pytest.raises(InputError, match="no column `split`"):
+        read_variant_set(tmp_path / "other.parquet")
     table.assign(alt=table["alt"].where(table.index != 4)).to_parquet(tmp_path / "other.parquet")
     with pytest.raises(InputError, match="row 5: no place or no allele"):
-        read_set(tmp_path / "other.parquet")
-    with pytest.raises(InputError, match="not a set of variants"):
-        read_set(tmp_path / "absent.parquet")
+        read_variant_set(tmp_path / "other.parquet")
+    with pytest.raises(InputError, match="no such variant set"):
+        read_variant_set(tmp_path / "absent.parquet")
 
 
 def test_planted_variants_are_a_set(tmp_path: Path) -> None:
     info = "ROLE=planted;MODALITY=splicing;EFFECT=1.5;GENE=G1", "ROLE=control;MODALITY=splicing;EFFECT=0;MATCH=p"
     (tmp_path / "v.vcf").write_text(f"chr1\t7\tp\tA\tC\t.\t.\t{info[0]}\nchr1\t9\tc\tG\tT\t.\t.\t{info[1]}\n")
     table = planted_set(tmp_path / "v.vcf", "human")
-    assert set(SET_COLUMNS) <= set(table.columns)
+    assert set(COLUMNS) <= set(table.columns)
     assert table[["position", "alt", "group", "gene_id", "label", "effect"]].to_numpy().tolist() == [
         [7, "C", "p", "G1", True, 1.5], [9, "T", "p", "G1", False, 0.0],
     ]  # fmt: skip
@@ -232,7 +233,7 @@ def test_a_case_is_seen_by_every_modality(given: Inputs, tmp_path: Path) -> None
 def test_links_of_elements_and_genes(given: Inputs, tmp_path: Path) -> None:
     import dataclasses
 
-    own = pd.DataFrame({name: [None] * 4 for name in SET_COLUMNS})
+    own = pd.DataFrame({name: [None] * 4 for name in COLUMNS})
     own = own.assign(variant_id=[f"p{i}" for i in range(4)], chromosome="chr1", position=range(150, 550, 100))
     own = own.assign(ref="", alt="", organism="human", gene_id="G", label=[True, False, True, False], split="test")
     own["group"] = [f"chr1:{place - 50}-{place + 50}" for place in own["position"]]

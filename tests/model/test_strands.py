@@ -44,6 +44,15 @@ def test_junctions_of_the_other_strand(shared: Path) -> None:
     assert np.array_equal(found["splice_site_positions"], np.load(shared / "parity" / "expected.npz")[name])
 
 
+def test_dnase_moves_at_single_bases_alone() -> None:
+    spec = HeadSpec("DNASE", 1, ((1.0,),), ((True,),), (".",))
+    given = jnp.arange(1.0, 5.0).reshape(1, 4, 1)
+    names = ("predictions_1bp", "scaled_predictions_1bp", "predictions_8bp", "predictions_128bp")
+    found = turned_back(dict.fromkeys(names, given), spec, 0, jnp.array([True]), 4)
+    for name in names:
+        assert found[name].ravel().tolist() == ([0, 4, 3, 2] if name.endswith("_1bp") else [4, 3, 2, 1]), name
+
+
 def test_contact_maps_of_the_other_strand() -> None:
     spec = HeadSpec("CONTACT_MAPS", 1, ((1.0,),), ((True,),))
     maps = np.random.default_rng(0).random((2, 4, 4, 1), np.float32)

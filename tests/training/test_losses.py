@@ -12,6 +12,7 @@ import pytest
 from parity import rules
 from whole_loss import total_loss
 
+from megabase.model.scaling import soft_clip
 from megabase.model.spec import HeadSpec
 from megabase.training.config import TrainingConfig
 from megabase.training.losses import (
@@ -96,6 +97,37 @@ def test_junctions_equal_the_expected_value(parity, shared: Path) -> None:
     predicted = np.where(mask, inputs.pred("junction", shape), 0)
     loss = junction_loss(3 * inputs.target("junction", shape), predicted, mask)
     assert np.allclose(loss, expected["vec/head/splice_sites_junction/loss"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("acceptors", [7, 48])
+def test_gradients_of_junctions_are_those_of_the_formula(acceptors: int, compressed: bool) -> None:
+    """Written by hand in `losses`, where sums are made a few acceptors at a time; here by automatic differentiation."""
+    draw = np.random.default_rng(acceptors)
+    shape = (2, 5, acceptors, 3)
+    target, predicted = (jnp.asarray(draw.gamma(0.5, 20, shape), jnp.float32) for _ in range(2))
+    mask = jnp.asarray(draw.random(shape) < 0.7).at[0, 1].set(False).at[1, :, 2].set(False)
+
+    def formula(predicted: jax.Array) -> jax.Array:
+        wanted, given = jnp.where(mask, target, 0), jnp.where(mask, predicted, 0)
+        total = jnp.float32(0)
+        for axis in (1, 2):
+            known = mask.any(axis=axis, keepdims=True)
+            sums = [x.sum(axis=axis, keepdims=True) for x in (wanted, given)]
+            shares = [
+                (x + 1e-7) / jnp.where(known, jnp.where(mask, x + 1e-7, 0).sum(axis=axis, keepdims=True), 1)
+                for x in (wanted, given)
+            ]
+            entropy = -jnp.where(mask, shares[0] * jnp.log(shares[1]), 0).sum(axis=axis, keepdims=True)
+            counts = poisson(sums[0] if compressed else soft_clip(sums[0]), sums[1], known)
+            total += masked_mean(entropy, known) + 0.2 * counts
+        return total
+
+    value, slope = jax.value_and_grad(formula)(predicted)
+    found, own = jax.value_and_grad(lambda x: junction_loss(target, x, mask, compressed=compressed))(predicted)
+    assert np.allclose(found, value, rtol=1e-5)
+    assert np.allclose(own, slope, rtol=1e-4, atol=1e-7 * float(jnp.abs(slope).max()))
+    assert not np.any(np.asarray(own)[~np.asarray(mask)])
 
 
 def test_usage_is_a_binary_cross_entropy() -> None:

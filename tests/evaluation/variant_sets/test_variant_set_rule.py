@@ -108,6 +108,22 @@ def test_an_archive_of_tissues(tmp_path: Path) -> None:
         build_variant_set("eqtl", {"folder": world.fasta}, world.fasta, tmp_path / "eqtl.parquet")
 
 
+def test_an_archive_writes_nothing_beside_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path)
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    with tarfile.open(tmp_path / "odd.tar", "w") as file:
+        file.add(world.fasta, "../../escaped.fa")
+        file.add(world.fasta, f"{tmp_path}/absolute.fa")
+        link = tarfile.TarInfo("sqtl")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
+        file.addfile(link)
+        file.add(world.fasta, "sqtl/through.fa")
+    with pytest.raises(InputError):
+        build_variant_set("sqtl", {"folder": tmp_path / "odd.tar"}, world.fasta, tmp_path / "sqtl.parquet")
+    assert not [*tmp_path.rglob("escaped.fa"), *tmp_path.rglob("absolute.fa"), *tmp_path.glob("through.fa")]
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """A folder behind HTTP."""

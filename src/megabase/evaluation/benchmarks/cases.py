@@ -9,7 +9,7 @@ import pandas as pd
 
 from megabase.artifacts import write_text
 from megabase.evaluation.benchmarks.enhancers import distance_fact
-from megabase.evaluation.benchmarks.sets import read_set
+from megabase.evaluation.variant_sets.table import read_variant_set
 from megabase.genome.reference import Reference
 
 CASE_COLUMNS = ["group", "label", "scorer", "ontology_curie", "gene_id", "variants", "median", "lowest", "highest"]
@@ -21,7 +21,7 @@ def case_table(variants: Path, scores: Path, out: Path, command: str) -> None:
     Of several tracks of a biosample a variant has the mean; scores that name a gene are of the variant's own, where the
     set names one.
     """
-    known, rows = read_set(variants), pd.read_parquet(scores)
+    known, rows = read_variant_set(variants).table, pd.read_parquet(scores)
     rows = rows[np.isfinite(rows["raw_score"])].astype({"scorer": str})
     rows = rows.assign(**{name: rows[name].astype(object).fillna("") for name in ("gene_id", "ontology_curie")})
     found = known[["variant_id", "group", "label", "gene_id"]].merge(
@@ -38,5 +38,5 @@ def case_table(variants: Path, scores: Path, out: Path, command: str) -> None:
 
 def distance_table(pairs: Path, reference: Path, out: Path, command: str) -> None:
     """Writes how many validated enhancer-gene pairs lie within each distance (`enhancers.distance_fact`)."""
-    table = distance_fact(read_set(pairs), Reference.open(reference).genes()).assign(command=command)
+    table = distance_fact(read_variant_set(pairs).table, Reference.open(reference).genes()).assign(command=command)
     write_text(out, table.to_csv(sep="\t", index=False, float_format="%.6g"))

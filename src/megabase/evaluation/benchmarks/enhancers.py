@@ -13,7 +13,7 @@ import pandas as pd
 from megabase.artifacts import write_text
 from megabase.errors import InputError
 from megabase.evaluation.benchmarks.registry import Benchmark
-from megabase.evaluation.benchmarks.sets import read_set
+from megabase.evaluation.variant_sets.table import read_variant_set
 
 SPAN = 1_000_000
 """bp within which a model of one megabase could see a pair."""
@@ -27,7 +27,7 @@ def score(variants: pd.DataFrame, rows: pd.DataFrame, benchmark: Benchmark) -> p
 
 def write_pairs(pairs: Path, out: Path) -> None:
     """The pairs of a set, whose `group` is the element, as `megabase attribute` reads them: and their `variant_id`."""
-    table = read_set(pairs)
+    table = read_variant_set(pairs).table
     found = table["group"].astype(str).str.extract(r"^(?P<chrom>.+):(?P<start>\d+)-(?P<end>\d+)$")
     wrong = (found.isna().any(axis=1) | table["gene_id"].isna()).to_numpy()
     if wrong.any():

@@ -21,8 +21,9 @@ from megabase.evaluation.benchmarks import enhancers, statistics, supervised
 from megabase.evaluation.benchmarks.controls import control_scores
 from megabase.evaluation.benchmarks.registry import Benchmark, benchmark
 from megabase.evaluation.benchmarks.scores import model_scores, placed, read_scores
-from megabase.evaluation.benchmarks.sets import planted_set, read_set
+from megabase.evaluation.benchmarks.sets import planted_set
 from megabase.evaluation.benchmarks.splits import ANY, SPLITS, check_model, check_variants, fold_name
+from megabase.evaluation.variant_sets.table import read_variant_set
 from megabase.evaluation.variants import variant_scores
 from megabase.genome.reference import Reference
 from megabase.metrics.comparison import relative_improvement
@@ -152,7 +153,7 @@ def _of_planted(one: Benchmark, inputs: Inputs) -> Iterator[dict[str, Any]]:
 def _of_set(one: Benchmark, inputs: Inputs) -> Iterator[dict[str, Any]]:
     """A set of variants: the student, other predictors, controls. The unscored have the score 0 and are counted."""
     where = inputs.sets[one.source_set]
-    variants = check_variants(one, read_set(where), where)
+    variants = check_variants(one, read_variant_set(where).table, where)
     if one.category:
         variants = variants[variants["group"] == one.category]
     if variants.empty:

@@ -31,6 +31,7 @@ COLUMNS = {
 }
 """Columns and their pandas types. `position` is 1-based; `group` is what a metric is taken within (tissue, matched
 pair, category, locus, exon); `gene_id` is an Ensembl id without its version; `effect` is that of `alt` over `ref`."""
+_PLACE = ("variant_id", "chromosome", "position", "ref", "alt")
 TEST = tuple(f"chr{name}" for name in (3, 6, 9, 12, 16, 18, 19, 21))
 VALID = tuple(f"chr{name}" for name in (2, 5, 11, 14, 17, 20, 22, "X"))
 TRAIN = tuple(f"chr{name}" for name in (1, 4, 7, 8, 10, 13, 15))
@@ -103,13 +104,24 @@ def counts_path(out: Path) -> Path:
 
 
 def read_variant_set(path: Path) -> VariantSet:
-    """A set that `VariantSet.write` wrote. Raises InputError where there is none, or another kind of table."""
+    """A set that `VariantSet.write` wrote, or a file of one's own with its columns.
+
+    Raises InputError where there is none, for another kind of table, and for a row without a place.
+    """
     remedy = "build it: megabase variant-set, or snakemake variant_sets"
     if not path.exists():
         raise InputError("no such variant set", where=path, remedy=remedy)
-    table = pd.read_parquet(path)
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"not a variant set: {error}", where=path, remedy=remedy) from None
     if missing := [name for name in COLUMNS if name not in table]:
-        raise InputError(f"not a variant set: no column `{missing[0]}`", where=path, remedy=remedy)
+        what = f"not a variant set: no column `{'`, `'.join(missing)}`"
+        raise InputError(what, where=path, remedy=f"have {', '.join(COLUMNS)}, or {remedy}")
+    bare = table[list(_PLACE)].isna().any(axis=1).to_numpy()
+    if bare.any():
+        row = int(bare.argmax()) + 1
+        raise InputError("no place or no allele", where=f"{path} row {row}", remedy="drop the row")
     counts = json.loads(counts_path(path).read_text()) if counts_path(path).exists() else {}
     return VariantSet(counts.get("name", path.stem), table.astype(COLUMNS)[list(COLUMNS)], counts)
 
