@@ -15,6 +15,7 @@ from megabase.errors import InputError
 from megabase.genome.config import Fold
 from megabase.store.batches import Batches, prefetched
 from megabase.store.config import ShardsConfig
+from megabase.store.layout import CODECS
 from megabase.store.reader import Shards
 
 WIDTHS = {"dnase": 1, "cage": 3, "chip_tf": 1, "contact_maps": 1, "atac": 2}
@@ -184,7 +185,7 @@ def test_the_page_on_reading_a_store_works_as_printed(small: SmallStore, repo_ro
 
 def test_blocks_are_compressed_by_what_was_tried(small: SmallStore) -> None:
     record = json.loads(small.records[0].read_text())
-    assert record["codec"] in record["trial"] and len(record["trial"]) == 4
+    assert record["codec"] in record["trial"] and set(record["trial"]) == set(CODECS)
     attributes = dict(zarr.open_group(str(small.store), mode="r")["signal/DNASE/0000"].attrs)
     assert (attributes["dtype"], attributes["bin"], attributes["tracks"]) == ("bfloat16", 1, ["open"])
     assert (attributes["codec"], attributes["trial"]) == (record["codec"], record["trial"])

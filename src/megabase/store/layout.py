@@ -141,8 +141,8 @@ def _context() -> Any:
     return ts.Context({"cache_pool": {"total_bytes_limit": 8 << 20}})
 
 
-QUICK = "blosc-lz4"
-"""The one that unpacks fastest, at a price in room that depends on the values."""
+QUICK = "blosc-lz4hc"
+"""The one that unpacks fastest, at a price in room that depends on the values. It packs more slowly than any other."""
 
 _CODECS: dict[str, dict[str, Any]] = {
     "zstd-1": {"name": "zstd", "configuration": {"level": 1}},
@@ -151,9 +151,13 @@ _CODECS: dict[str, dict[str, Any]] = {
         "name": "blosc",
         "configuration": {"cname": "zstd", "clevel": 3, "shuffle": "bitshuffle", "typesize": 2, "blocksize": 0},
     },
-    QUICK: {
+    "blosc-lz4": {
         "name": "blosc",
         "configuration": {"cname": "lz4", "clevel": 9, "shuffle": "noshuffle", "typesize": 2, "blocksize": 0},
+    },
+    QUICK: {
+        "name": "blosc",
+        "configuration": {"cname": "lz4hc", "clevel": 3, "shuffle": "noshuffle", "typesize": 2, "blocksize": 0},
     },
 }
 CODECS = tuple(_CODECS)

@@ -231,7 +231,8 @@ def tried_codecs(sample: UInt16[np.ndarray, "bins tracks"], chunk: int) -> tuple
         "zstd-1": numcodecs.Zstd(1),
         "zstd-3": numcodecs.Zstd(3),
         "blosc-zstd-bitshuffle": numcodecs.Blosc("zstd", 3, numcodecs.Blosc.BITSHUFFLE),
-        QUICK: numcodecs.Blosc("lz4", 9, numcodecs.Blosc.NOSHUFFLE),
+        "blosc-lz4": numcodecs.Blosc("lz4", 9, numcodecs.Blosc.NOSHUFFLE),
+        QUICK: numcodecs.Blosc("lz4hc", 3, numcodecs.Blosc.NOSHUFFLE),
     }
     pieces = [np.ascontiguousarray(sample[at : at + chunk]) for at in range(0, len(sample), chunk)]
     packed = {name: sum(len(encoders[name].encode(piece)) for piece in pieces) for name in CODECS}
