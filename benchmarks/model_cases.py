@@ -26,7 +26,7 @@ from flax import nnx
 from jaxtyping import Array
 from model_operations import forward_operations
 
-from megabase.model.compiling import compiler_options
+from megabase.model.compiling import compiled
 from megabase.model.config import NetworkConfig
 from megabase.model.network import AlphaGenome
 from megabase.model.spec import ModelConfig, head_specs
@@ -211,7 +211,7 @@ def main(case: str, tracks: Path | None) -> dict[str, float]:
     programs, given = [], arguments
     for function in functions:
         lowered = jax.jit(function, donate_argnums=0 if replaces else ()).lower(*given)
-        programs.append(lowered.compile(compiler_options(jax.default_backend())))
+        programs.append(compiled(lowered, jax.default_backend(), jax.device_count()))
         given = (arguments[0], jax.eval_shape(function, *given))
     found |= {"compile": time.perf_counter() - started, "rate": matrix_rate(gpu)}
 

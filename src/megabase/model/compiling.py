@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 
-def compiler_options(platform: str) -> dict[str, str | bool]:
+from jax.stages import Compiled, Lowered
+
+
+def compiler_options(platform: str, devices: int) -> dict[str, str | bool]:
     """Options of XLA for every program of the model, training or not.
 
     On processors products and sums along a window are left to XLA and Eigen, not to the YNN library, JAX 0.10's choice:
-    the step of the demo's model then takes two thirds of the time (docs/model.md).
+    the step of the demo's model then takes two thirds of the time. And the barriers that `jax.checkpoint` sets stay:
+    XLA would remove them and then merge what is to be computed again with what was computed before, which is kept for
+    the backward pass as if nothing had been said (docs/model.md has both in numbers). Programs of several devices,
+    which processors are made to look like in tests, are left as XLA has them: with barriers, two of their exchanges
+    were seen to wait for each other.
     """
-    return {"xla_cpu_experimental_ynn_fusion_type": ""} if platform == "cpu" else {}
+    if platform != "cpu":
+        return {}
+    options: dict[str, str | bool] = {"xla_cpu_experimental_ynn_fusion_type": ""}
+    return options | {"xla_disable_hlo_passes": "cse_barrier_expander"} if devices == 1 else options
+
+
+def compiled(lowered: Lowered, platform: str, devices: int) -> Compiled:
+    """The program for devices of a platform; memory that only tracing and compiling needed, over a GiB for the paper's
+    model, is freed."""
+    program = lowered.compile(compiler_options(platform, devices))
+    gc.collect()
+    # The GNU C library's; others do without.
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
+    return program

@@ -65,12 +65,19 @@ class RMSBatchNorm(nnx.Module):
         self.var_ema = nnx.BatchStat(draws.constant(1.0, channels))
 
     def __call__(self, x: Float[Array, "*positions C"], *, train: bool) -> Float[Array, "*positions C"]:
+        return self.scaled(x, self.factor(x, train=train))
+
+    def factor(self, x: Float[Array, "*positions C"], *, train: bool) -> Float[Array, " C"]:
+        """What each channel is multiplied by; in training that of these positions, which the running one follows."""
         running = mean_square = self.var_ema[...]
         if train:
             mean_square = jnp.mean(jnp.square(x.astype(wide(x))), axis=range(x.ndim - 1))
             moved = EMA_DECAY * running + (1.0 - EMA_DECAY) * mean_square
             self.var_ema.set_value(lax.stop_gradient(moved))
-        factor = self.scale[...] * lax.rsqrt(mean_square + EPSILON)
+        return self.scale[...] * lax.rsqrt(mean_square + EPSILON)
+
+    def scaled(self, x: Float[Array, "*positions C"], factor: Float[Array, " C"]) -> Float[Array, "*positions C"]:
+        """`x` by its factor, and the offset added."""
         return x * factor.astype(x.dtype) + self.offset[...].astype(x.dtype)
 
 
@@ -178,7 +185,10 @@ class ConvBlock(nnx.Module):
         self.conv = StandardizedConv1D(width, inputs, outputs, draws) if width > 1 else Linear(inputs, outputs, draws)
 
     def __call__(self, x: Float[Array, "B S inputs"], *, train: bool) -> Float[Array, "B S outputs"]:
-        return self.conv(gelu(self.norm(x, train=train)))
+        # Of a block the backward pass keeps `x` alone: what the convolution takes and its standardised weights are
+        # quickly made again, and its output is not needed.
+        block = jax.checkpoint(lambda x, factor: self.conv(gelu(self.norm.scaled(x, factor))))
+        return block(x, self.norm.factor(x, train=train))
 
 
 def standardised(w: Float32[Array, "width I O"], scale: Float32[Array, " O"]) -> Float32[Array, "width I O"]:

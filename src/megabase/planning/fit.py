@@ -123,7 +123,7 @@ def measured(config: ModelConfig, question: Question) -> Answer:
     from flax import nnx
     from jax.sharding import AxisType, Mesh
 
-    from megabase.model.compiling import compiler_options
+    from megabase.model.compiling import compiled
     from megabase.model.network import AlphaGenome
     from megabase.model.sharding import DATA, SEQUENCE
     from megabase.planning.flops import counted
@@ -146,16 +146,16 @@ def measured(config: ModelConfig, question: Question) -> Answer:
             lowered, state = jax.jit(forward).lower(*inputs), inputs[:2]
     began = time.monotonic()
     try:
-        compiled = lowered.compile(compiler_options(devices.flat[0].platform))
+        program = compiled(lowered, devices.flat[0].platform, devices.size)
     except jax.errors.JaxRuntimeError as error:
         needed = refused(str(error))
         if needed is None:
             raise
         return Answer(time.monotonic() - began, flops, needed=needed)
     seconds = time.monotonic() - began
-    memory: Any = compiled.memory_analysis()
-    counts: Any = compiled.cost_analysis()
-    text = compiled.as_text() or ""
+    memory: Any = program.memory_analysis()
+    counts: Any = program.cost_analysis()
+    text = program.as_text() or ""
     return Answer(
         seconds,
         flops,

@@ -31,7 +31,7 @@ class Forward:
         self.specs: dict[str, HeadSpec] = {spec.head: spec for spec in model.config.heads}
         """By head, in the order of the model."""
         self.graph, self.state = nnx.split(model.prepared())
-        self._options = compiler_options(jax.default_backend())
+        self._options = compiler_options(jax.default_backend(), jax.device_count())
         # Two programs: XLA holds all that a program gives from its start, beside what it computes with.
         self._embed = jax.jit(self._embedded, static_argnames="heads", compiler_options=self._options)
         self._read = jax.jit(self._predicted, static_argnames="heads", compiler_options=self._options)

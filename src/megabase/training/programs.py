@@ -15,7 +15,7 @@ from typing import Any
 import jax
 from jax.stages import Compiled, Lowered
 
-from megabase.model.compiling import compiler_options
+from megabase.model.compiling import compiled
 from megabase.training.config import LoopConfig
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Program:
             traced = time.monotonic()
             with _alone(hashlib.sha256(lowered.as_text().encode()).hexdigest()[:16]):
                 waited = time.monotonic()
-                self._compiled = lowered.compile(compiler_options(jax.default_backend()))
+                self._compiled = compiled(lowered, jax.default_backend(), jax.device_count())
             logger.info(
                 "the program was traced in %.0f s, waited for in %.0f s, compiled or read in %.0f s",
                 *(traced - began, waited - traced, time.monotonic() - waited),
