@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from megabase.artifacts import atomic_path
+from megabase.artifacts import atomic_path, remove_leftovers
 from megabase.scoring.table import ScoreTable
 
 _EVERY = 10.0
@@ -57,6 +57,7 @@ class Parts:
 
     def join(self, schema: pa.Schema) -> None:
         """Makes one file of the parts, in row groups of full size, and removes them."""
+        remove_leftovers(self._out)  # of runs killed while they joined
         with atomic_path(self._out) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
             for rows in _regrouped(path for _, _, path in self._whole()):
                 writer.write_table(rows.replace_schema_metadata(schema.metadata))
