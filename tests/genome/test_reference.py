@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from megabase.errors import InputError
+from megabase.genome.annotation import unversioned
 from megabase.genome.bedtools import find_bedtools
 from megabase.genome.config import Organism
 from megabase.genome.reference import Reference, build_reference
@@ -214,3 +215,17 @@ def test_chromosome_22(tmp_path: Path, shared: Path) -> None:
     genes = reference.genes()
     assert len(genes) == 1_263 and (genes["gene_type"] == "protein_coding").sum() == 450
     assert (genes["gene_name"] != genes["gene_id"]).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("ENSG00000186092.7", "ENSG00000186092"),
+        ("ENSG00000002586.20_PAR_Y", "ENSG00000002586"),
+        ("ENSG00000186092", "ENSG00000186092"),
+        ("chr1.gene12", "chr1.gene12"),
+        ("", ""),
+    ],
+)
+def test_an_identifier_without_its_version(given: str, wanted: str) -> None:
+    assert unversioned(given) == wanted

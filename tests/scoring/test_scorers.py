@@ -154,6 +154,21 @@ def test_junctions(expected: Expected, name: str) -> None:
         close(made[key], values)
 
 
+def test_a_point_in_an_identifier_is_no_version() -> None:
+    genes = pd.DataFrame(
+        [("chr1", start, start + 900, "+", f"chr1.gene{i}", "") for i, start in enumerate((1000, 2000), 1)],
+        columns=["chrom", "start", "end", "strand", "gene_id", "gene_type"],
+    )
+    exons = genes.assign(transcript_id=genes["gene_id"])
+    sites = [(1500, "chr1.gene1"), (1899, "chr1.gene1"), (2500, "chr1.gene2"), (2899, "chr1.gene2")]
+    polya = pd.DataFrame(sites, columns=["position", "gene_id"]).assign(chrom="chr1", strand="+")
+    annotation = Annotation(genes, exons, polya)
+    ((gene, found),) = annotation.ends(Variant("v", "chr1", 2600, "A", "C"), Region("chr1", 1900, 3000))
+    assert gene.id == "chr1.gene2" and found.tolist() == [2500, 2899]
+    named = annotation.named("chr1.gene2")
+    assert named is not None and named[1].id == "chr1.gene2"
+
+
 @BOTH
 def test_polyadenylation(expected: Expected, name: str) -> None:
     ref, alt = expected.alleles("RNA_SEQ", (16_384, 5))

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from megabase.scoring.dna_model import DnaModel, load
 
 __all__ = ["DnaModel", "load"]
-STAGE_VERSION = 2
+STAGE_VERSION = 3
 
 
 def __getattr__(name: str) -> Any:

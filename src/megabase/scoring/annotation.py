@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
+from megabase.genome.annotation import unversioned
 from megabase.genome.regions import Region
 from megabase.scoring.polyadenylation import UPSTREAM
 from megabase.scoring.vcf import Variant
@@ -44,7 +45,7 @@ class Annotation:
         self._exons = {str(chrom): _Exons(rows) for chrom, rows in exons.groupby("chrom", sort=False)}
         self._polya: dict[tuple[str, str, str], np.ndarray] = {}
         if polya is not None:
-            keys = [polya["chrom"], polya["strand"], polya["gene_id"].map(_unversioned)]
+            keys = [polya["chrom"], polya["strand"], polya["gene_id"].map(unversioned)]
             self._polya = {
                 (str(chrom), str(strand), str(gene)): np.unique(positions)
                 for (chrom, strand, gene), positions in polya.groupby(keys, sort=False)["position"]
@@ -63,7 +64,7 @@ class Annotation:
         polyadenylation sites of those."""
         genes = self._genes.values()
         sites = [
-            [len(self._polya.get((chrom, gene.strand, _unversioned(gene.id)), ())) for gene in own.genes]
+            [len(self._polya.get((chrom, gene.strand, unversioned(gene.id)), ())) for gene in own.genes]
             for chrom, own in self._genes.items()
         ]
         return (
@@ -83,7 +84,7 @@ class Annotation:
         several."""
         for chrom, own in self._genes.items():
             for gene in own.genes:
-                if name in (gene.id, _unversioned(gene.id), gene.name) or _unversioned(name) == _unversioned(gene.id):
+                if name in (gene.id, unversioned(gene.id), gene.name) or unversioned(name) == unversioned(gene.id):
                     return chrom, gene
         return None
 
@@ -104,7 +105,7 @@ class Annotation:
         beyond either end, and those sites in ascending order."""
         found = []
         for gene in self.bodies(variant):
-            sites = self._polya.get((variant.chrom, gene.strand, _unversioned(gene.id)))
+            sites = self._polya.get((variant.chrom, gene.strand, unversioned(gene.id)))
             if sites is None:
                 continue
             after, before = sites >= region.start, sites + 1 < region.end
@@ -196,7 +197,3 @@ def pas_mask(site: int, strand: str, region: Region) -> Bool[np.ndarray, " S"]:
     mask = np.zeros(region.end - region.start, bool)
     mask[max(start - region.start, 0) : max(end - region.start, 0)] = True
     return mask
-
-
-def _unversioned(gene: str) -> str:
-    return gene.partition(".")[0]

@@ -16,6 +16,7 @@ import pandas as pd
 from megabase.errors import InputError
 from megabase.evaluation.benchmarks.programs import READERS
 from megabase.evaluation.benchmarks.registry import Benchmark
+from megabase.genome.annotation import unversioned
 
 SCORE_COLUMNS = ("variant_id", "predictor", "score")
 
@@ -95,7 +96,7 @@ def mean(found: pd.DataFrame) -> pd.Series:
 
 
 def _unversioned(genes: pd.Series) -> pd.Series:
-    return genes.astype(object).fillna("").astype(str).str.split(".").str[0]
+    return genes.astype(object).fillna("").astype(str).map(unversioned)
 
 
 def _plain(names: pd.Series) -> pd.Series:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from megabase.artifacts import atomic_path, file_sha256, provenance, write_json
 from megabase.errors import InputError
+from megabase.genome.annotation import unversioned
 from megabase.scoring.vcf import Sequences
 
 COLUMNS = {
@@ -189,4 +190,4 @@ def _source(path: Path) -> dict[str, str]:
 
 def gene(identifier: str) -> str | None:
     """An Ensembl id without its version; of nothing, nothing."""
-    return identifier.partition(".")[0] or None
+    return unversioned(identifier) or None

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from megabase.errors import InputError
+from megabase.genome.annotation import unversioned
 from megabase.signal.splicing.junctions import PLACE
 from megabase.signal.splicing.recount3 import JunctionTable
 
@@ -32,7 +33,7 @@ class GtexTable(JunctionTable):
         """
         import scipy.sparse
 
-        strands = dict(zip(genes["gene_id"].str.partition(".")[0], genes["strand"], strict=True))
+        strands = dict(zip(genes["gene_id"].map(unversioned), genes["strand"], strict=True))
         places, values, columns, ends = [], list[float](), list[int](), [0]
         lines = _lines(path)
         header = next((fields for fields in lines if fields[:2] == ["Name", "Description"]), None)
@@ -48,7 +49,7 @@ class GtexTable(JunctionTable):
             place = fields[0].rsplit("_", 2)
             if len(fields) != len(header) or len(place) != 3 or not (place[1].isdigit() and place[2].isdigit()):
                 raise InputError(f"not a junction: {fields[0]}", where=path, remedy="fetch it again")
-            strand = strands.get(fields[1].partition(".")[0], "?")
+            strand = strands.get(unversioned(fields[1]), "?")
             # The table counts from 1 and includes the intron's last base.
             places.append((place[0], int(place[1]) - 1, int(place[2]), strand))
             counts = taken(fields) if len(wanted) > 1 else (taken(fields),)
