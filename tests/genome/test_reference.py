@@ -223,6 +223,8 @@ def test_chromosome_22(tmp_path: Path, shared: Path) -> None:
         ("ENSG00000186092.7", "ENSG00000186092"),
         ("ENSG00000002586.20_PAR_Y", "ENSG00000002586"),
         ("ENSG00000186092", "ENSG00000186092"),
+        ("ENSG00000186092.grp_1.upstream", "ENSG00000186092"),
+        ("gene12.3", "gene12"),
         ("chr1.gene12", "chr1.gene12"),
         ("", ""),
     ],

@@ -13,14 +13,15 @@ from megabase.genome.text import read_lines
 
 _ATTRIBUTE = re.compile(r'(\w+) "([^"]*)"')
 _PLACE = re.compile(r"[0-9]{1,12}")
-_VERSION = re.compile(r"\.[0-9]+(_PAR_Y)?$")
+_VERSION = re.compile(r"^(ENS[A-Z]*[0-9]+)\..*$|\.[0-9]+$")
 GENE_COLUMNS = ["chrom", "start", "end", "strand", "gene_id", "gene_name", "gene_type"]
 EXON_COLUMNS = ["chrom", "start", "end", "strand", "gene_id", "transcript_id"]
 
 
 def unversioned(gene_id: str) -> str:
-    """An identifier without its version: ENSG00000186092.7 is ENSG00000186092, on either of the sex chromosomes."""
-    return _VERSION.sub("", gene_id)
+    """An identifier without its version: ENSG00000186092.7 is ENSG00000186092. What follows the version of an Ensembl
+    identifier goes too (`_PAR_Y`, groups of transcripts)."""
+    return _VERSION.sub(r"\1", gene_id)
 
 
 def read_gtf(
