@@ -82,9 +82,10 @@ class Annotation:
     def named(self, name: str) -> tuple[str, Gene] | None:
         """The gene of this identifier, with or without its version, or symbol, and its chromosome; the first of
         several."""
+        wanted = unversioned(name)
         for chrom, own in self._genes.items():
             for gene in own.genes:
-                if name in (gene.id, unversioned(gene.id), gene.name) or unversioned(name) == unversioned(gene.id):
+                if name in (gene.id, gene.name) or unversioned(gene.id) in (name, wanted):
                     return chrom, gene
         return None
 

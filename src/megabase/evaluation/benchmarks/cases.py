@@ -9,8 +9,8 @@ import pandas as pd
 
 from megabase.artifacts import write_text
 from megabase.evaluation.benchmarks.enhancers import distance_fact
+from megabase.evaluation.benchmarks.scores import gene_ids
 from megabase.evaluation.variant_sets.table import read_variant_set
-from megabase.genome.annotation import unversioned
 from megabase.genome.reference import Reference
 
 CASE_COLUMNS = ["group", "label", "scorer", "ontology_curie", "gene_id", "variants", "median", "lowest", "highest"]
@@ -28,8 +28,8 @@ def case_table(variants: Path, scores: Path, out: Path, command: str) -> None:
     found = known[["variant_id", "group", "label", "gene_id"]].merge(
         rows, on="variant_id", suffixes=("_of_variant", "")
     )
-    own = found["gene_id_of_variant"].astype(object).fillna("").astype(str).map(unversioned)
-    found = found[(own == "") | (found["gene_id"] == "") | (found["gene_id"].map(unversioned) == own)]
+    own = gene_ids(found["gene_id_of_variant"])
+    found = found[(own == "") | (found["gene_id"] == "") | (gene_ids(found["gene_id"]) == own)]
     keys = CASE_COLUMNS[:5]
     each = found.groupby([*keys, "variant_id"], dropna=False)["raw_score"].mean().reset_index()
     table = each.groupby(keys, dropna=False)["raw_score"].agg(["size", "median", "min", "max"]).reset_index()

@@ -13,8 +13,8 @@ import pandas as pd
 from megabase.artifacts import write_text
 from megabase.errors import InputError
 from megabase.evaluation.benchmarks.registry import Benchmark
+from megabase.evaluation.benchmarks.scores import gene_ids
 from megabase.evaluation.variant_sets.table import read_variant_set
-from megabase.genome.annotation import unversioned
 
 SPAN = 1_000_000
 """bp within which a model of one megabase could see a pair."""
@@ -46,9 +46,9 @@ def distances(pairs: pd.DataFrame, genes: pd.DataFrame) -> pd.Series:
     """
     start = np.where(genes["strand"] == "+", genes["start"], genes["end"] - 1)
     places = pd.DataFrame({"chrom": genes["chrom"], "start": start})
-    names = pd.concat([places.assign(name=genes["gene_id"].map(unversioned)), places.assign(name=genes["gene_name"])])
+    names = pd.concat([places.assign(name=gene_ids(genes["gene_id"])), places.assign(name=genes["gene_name"])])
     known = names.dropna(subset="name").drop_duplicates("name").set_index("name")
-    wanted = pairs["gene_id"].astype(object).fillna("").astype(str).map(unversioned)
+    wanted = gene_ids(pairs["gene_id"])
     chrom, place = wanted.map(known["chrom"]), wanted.map(known["start"])
     return (pairs["position"] - 1 - place).abs().where(chrom == pairs["chromosome"])
 

@@ -75,7 +75,7 @@ def concerning(variants: pd.DataFrame, rows: pd.DataFrame, benchmark: Benchmark,
     known = variants[["variant_id", "group", "gene_id"]].assign(place=np.arange(len(variants)))
     found = known.merge(own, on="variant_id", suffixes=("", "_of_row"))
     if "gene" in benchmark.tracks.split(","):
-        found = found[_unversioned(found["gene_id"]) == _unversioned(found["gene_id_of_row"])]
+        found = found[gene_ids(found["gene_id"]) == gene_ids(found["gene_id_of_row"])]
     if "tissue" in benchmark.tracks.split(","):
         wanted = _plain(found["group"])
         names = [_plain(found[name]) for name in ("biosample", "track_name", "ontology_curie") if name in found]
@@ -95,7 +95,8 @@ def mean(found: pd.DataFrame) -> pd.Series:
     return found.groupby("place")["raw_score"].mean()
 
 
-def _unversioned(genes: pd.Series) -> pd.Series:
+def gene_ids(genes: pd.Series) -> pd.Series:
+    """Identifiers without their versions; of none, an empty one."""
     return genes.astype(object).fillna("").astype(str).map(unversioned)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from megabase.artifacts import write_text
 from megabase.evaluation.planted import read_planted
-from megabase.evaluation.variant_sets.table import read_variant_set
+from megabase.evaluation.variant_sets.table import PLACE, read_variant_set
 from megabase.genome.text import read_lines
 
 PLANTED = "planted"
@@ -26,9 +26,7 @@ def planted_set(vcf: Path, organism: str) -> pd.DataFrame:
             chrom, position, name, ref, alt = line.decode().split("\t")[:5]
             places[name] = (chrom, int(position), ref, alt)
     known = read_planted(vcf)
-    columns = pd.DataFrame(
-        [places[name] for name in known["variant_id"]], columns=["chromosome", "position", "ref", "alt"]
-    )
+    columns = pd.DataFrame([places[name] for name in known["variant_id"]], columns=list(PLACE[1:]))
     own = known[["variant_id", "modality", "effect"]].assign(label=known["planted"], gene_id=known["gene"])
     group = known["match"].where(known["match"] != "", known["variant_id"])
     return pd.concat([own, columns], axis=1).assign(organism=organism, split=PLANTED, group=group)
@@ -36,11 +34,8 @@ def planted_set(vcf: Path, organism: str) -> pd.DataFrame:
 
 def write_vcf(variants: Path, out: Path) -> None:
     """Writes the distinct variants of a set as a VCF to be scored."""
-    table = (
-        read_variant_set(variants)
-        .table.drop_duplicates("variant_id")
-        .sort_values(["chromosome", "position", "variant_id"])
-    )
+    table = read_variant_set(variants).table.drop_duplicates("variant_id")
+    table = table.sort_values(["chromosome", "position", "variant_id"])
     lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
     columns = [table[name].astype(str) for name in ("chromosome", "position", "variant_id", "ref", "alt")]
     lines += ["\t".join((*row, ".", ".", ".")) for row in zip(*columns, strict=True)]

@@ -32,7 +32,7 @@ COLUMNS = {
 }
 """Columns and their pandas types. `position` is 1-based; `group` is what a metric is taken within (tissue, matched
 pair, category, locus, exon); `gene_id` is an Ensembl id without its version; `effect` is that of `alt` over `ref`."""
-_PLACE = ("variant_id", "chromosome", "position", "ref", "alt")
+PLACE = ("variant_id", "chromosome", "position", "ref", "alt")
 TEST = tuple(f"chr{name}" for name in (3, 6, 9, 12, 16, 18, 19, 21))
 VALID = tuple(f"chr{name}" for name in (2, 5, 11, 14, 17, 20, 22, "X"))
 TRAIN = tuple(f"chr{name}" for name in (1, 4, 7, 8, 10, 13, 15))
@@ -119,7 +119,7 @@ def read_variant_set(path: Path) -> VariantSet:
     if missing := [name for name in COLUMNS if name not in table]:
         what = f"not a variant set: no column `{'`, `'.join(missing)}`"
         raise InputError(what, where=path, remedy=f"have {', '.join(COLUMNS)}, or {remedy}")
-    bare = table[list(_PLACE)].isna().any(axis=1).to_numpy()
+    bare = table[list(PLACE)].isna().any(axis=1).to_numpy()
     if bare.any():
         row = int(bare.argmax()) + 1
         raise InputError("no place or no allele", where=f"{path} row {row}", remedy="drop the row")
