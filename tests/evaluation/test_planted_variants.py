@@ -22,15 +22,15 @@ EFFECTS = np.round(np.linspace(-2, 2.1, N), 3)
 
 
 def write_vcf(folder: Path, modality: str, info: str, controls: str = "") -> Path:
-    """N planted variants, and as many controls that name no place of their own unless `controls` does."""
+    """N planted variants, as many controls and quiet ones; these name no place of their own unless `controls` does."""
     lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
     for number, effect in enumerate(EFFECTS):
         start = f"chr1\t{100 + number}"
         own = f"ROLE=planted;MODALITY={modality};EFFECT={effect:.3f};{info}"
         lines.append(f"{start}\tp{number}\tA\tC\t.\tPASS\t{own}")
-        lines.append(
-            f"{start}\tc{number}\tA\tC\t.\tPASS\tROLE=control;MODALITY={modality};EFFECT=0;MATCH=p{number}{controls}"
-        )
+        for role in ("control", "quiet"):
+            other = f"ROLE={role};MODALITY={modality};EFFECT=0;MATCH=p{number}{controls}"
+            lines.append(f"{start}\t{role[0]}{number}\tA\tC\t.\tPASS\t{other}")
     path = folder / "variants.vcf"
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -76,7 +76,8 @@ def test_signed_scores_are_judged_by_size_order_and_sign(tmp_path: Path) -> None
     wrong[0] *= -1
     rows = rows_of("DNASE", wrong, 0.15 * EFFECTS)
     rows += rows_of("DNASE", 100 * np.ones(N), 100 * np.ones(N), curie="B:2")  # Another biosample.
-    rows += rows_of("DNASE_ACTIVE", np.abs(EFFECTS), np.zeros(N))
+    rows += rows_of("DNASE_ACTIVE", 10 + np.abs(EFFECTS), np.full(N, 20.0))
+    rows += [row(f"q{number}", "DNASE_ACTIVE", 1.0) for number in range(N)]
     rows += rows_of("ATAC", EFFECTS, EFFECTS, curie="B:2")  # No track of the biosample.
     rows += rows_of("CAGE", EFFECTS, EFFECTS)  # Not of this modality.
     table = evaluated(tmp_path, write_scores(tmp_path, rows), vcf)
@@ -87,6 +88,8 @@ def test_signed_scores_are_judged_by_size_order_and_sign(tmp_path: Path) -> None
     assert 0 < value(table, "DNASE", "spearman") < 1
     assert value(table, "DNASE", "auroc", "lower") < expected <= value(table, "DNASE", "auroc", "upper")
     assert value(table, "DNASE_ACTIVE", "spearman") == pytest.approx(1), "sizes are compared with sizes"
+    assert value(table, "DNASE_ACTIVE", "auroc") == 1, "told from quiet places, not from controls"
+    assert dict(zip(table["scorer"], table["against"], strict=True)) == {"DNASE": "control", "DNASE_ACTIVE": "quiet"}
     assert "sign_accuracy" not in set(table[table["scorer"] == "DNASE_ACTIVE"]["metric"])
     assert set(table["n_planted"]) == set(table["n_control"]) == {N}
 
@@ -147,7 +150,7 @@ def test_expression_has_signs(tmp_path: Path, scorer: str) -> None:
 
 def test_what_is_not_a_planted_variant_is_named(tmp_path: Path) -> None:
     vcf = write_vcf(tmp_path, "contacts", "CURIE=A:1")
-    assert list(read_planted(vcf)["curie"]) == ["A:1"] * 2 * N, "controls are judged at the place of their variant"
+    assert list(read_planted(vcf)["curie"]) == ["A:1"] * 3 * N, "controls are judged at the place of their variant"
     vcf.write_text("chr1\t5\tx\tA\tC\t.\tPASS\tROLE=planted;EFFECT=1\n")
     with pytest.raises(InputError, match=r"variants\.vcf line 1: not a planted variant: 'MODALITY'"):
         read_planted(vcf)

@@ -197,6 +197,7 @@ def add_worlds_parts(run: dict[str, Any], folder: Path) -> dict[str, Any]:
         rows = [
             {"model": model, "organism": "demo", "modality": "accessibility", "scorer": scorer, "metric": metric}
             | {
+                "against": "quiet" if scorer.endswith("ACTIVE") else "control",
                 "n_planted": 20,
                 "n_control": 21,
                 "n_imputed": 0,

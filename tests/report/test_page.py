@@ -155,9 +155,9 @@ def test_a_world_has_splicing_variants_and_a_student(run: dict[str, Any], tmp_pa
         "SPLICE_JUNCTIONS",
     ]
     variants = [[cell[0] for cell in row] for row in found.rows["variants"] if row]
-    assert variants[0][:5] == ["demo", "accessibility", "DNASE", "20", "21"]
-    assert [row[5][:5] for row in variants] == ["0.900", "0.900", "0.800", "0.800"], "the student comes first"
-    assert variants[1][6] == "–", "no sign without signed scores"
+    assert variants[0][:6] == ["demo", "accessibility", "DNASE", "20", "control", "21"]
+    assert [row[6][:5] for row in variants] == ["0.900", "0.900", "0.800", "0.800"], "the student comes first"
+    assert variants[1][7] == "–", "no sign without signed scores"
     assert text.count('class="dot"') == 2 + 2 + 1, "of variants, and of each ablation by output type"
     students = [[cell[0] for cell in row] for row in found.rows["students"] if row]
     assert [row[-1] for row in students] == ["ahead", "level", "ahead", "level", "level"]

@@ -18,7 +18,7 @@ from megabase.simulate.grammar import CURIES
 from megabase.simulate.homology import build_genomes
 from megabase.simulate.rates import cut_rate, factor_enrichment
 from megabase.simulate.splicing import site_usage
-from megabase.simulate.variants import MODALITIES, Variant, measured, plan_variants, write_vcf
+from megabase.simulate.variants import MODALITIES, QUIETED, Variant, measured, plan_variants, write_vcf
 
 BIOSAMPLES = ("K562", "HepG2")
 CONFIG = WorldConfig(
@@ -92,7 +92,7 @@ def test_effects_are_those_of_the_whole_changed_chromosome(
         else:
             continue
         checked.add((one.modality, one.role))
-    assert len(checked) == 8
+    assert len(checked) == 11, "planted ones, controls, and quiet ones of three modalities"
 
 
 def usages(one: Variant, before: Chromosome, after: Chromosome) -> list[pd.Series]:
@@ -157,6 +157,32 @@ def test_a_control_lies_in_the_kind_of_element_of_its_variant(
             assert "promoter" in kinds(one)
 
 
+def test_quiet_variants_change_nothing_where_nothing_goes_on(
+    variants: list[Variant], chromosomes: dict[str, Chromosome]
+) -> None:
+    def level(one: Variant) -> float:
+        chromosome = chromosomes[one.chromosome]
+        if one.modality == "accessibility":
+            return float(cut_rate(chromosome, one.biosample, "DNASE")[one.position - 250 : one.position + 251].mean())
+        if one.modality == "binding":
+            near = slice((one.position - 250) // 16, (one.position + 250) // 16 + 1)
+            return float(factor_enrichment(chromosome, one.biosample, one.target)[near].mean())
+        number = [gene.gene_id for gene in chromosome.genes].index(one.gene_id)
+        return float(activity(chromosome, one.biosample).expression[number])
+
+    planted, compared = {one.variant_id: one for one in variants if one.role == "planted"}, 0
+    for one in variants:
+        if one.role == "quiet":
+            match = planted[one.match]
+            assert one.modality in QUIETED and abs(one.effect) <= 0.03
+            assert (one.biosample, one.target, one.modality) == (match.biosample, match.target, match.modality)
+            if one.modality != "histone":
+                compared += level(one) < level(match)
+    quiet = [one for one in variants if one.role == "quiet" and one.modality != "histone"]
+    assert compared >= 0.8 * len(quiet) >= 0.8 * 8
+    assert {one.modality for one in variants if one.role == "quiet"} == set(QUIETED)
+
+
 def test_controls_lie_outside_motifs(variants: list[Variant], chromosomes: dict[str, Chromosome]) -> None:
     for one in variants:
         if one.role == "control":
@@ -174,7 +200,7 @@ def test_only_what_is_measured_is_planted(chromosomes: dict[str, Chromosome]) ->
         ("binding", "HepG2", "HNF4A"),
         ("accessibility", "K562", ""),
     }
-    assert len(found) == 24
+    assert len([one for one in found if one.role != "quiet"]) == 24
 
 
 def test_the_vcf_is_read_by_others_sorted_and_true_to_the_reference(
@@ -194,7 +220,7 @@ def test_the_vcf_is_read_by_others_sorted_and_true_to_the_reference(
             assert record.info["ROLE"] == one.role and record.info["MODALITY"] == one.modality
             assert record.info["EFFECT"] == pytest.approx(one.effect, abs=1e-3)
             assert record.info["CURIE"] == CURIES[one.biosample]
-            assert ("MATCH" in record.info) == (one.role == "control")
+            assert ("MATCH" in record.info) == (one.role != "planted")
             if len(one.ref) != len(one.alt):
                 assert one.ref[0] == one.alt[0] and one.ref[-1] != one.alt[-1]
         assert [(one.chrom, one.pos) for one in records] == sorted((one.chrom, one.pos) for one in records)

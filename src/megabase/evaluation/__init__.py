@@ -1,3 +1,3 @@
 """Held-out predictions against what was observed, simple baselines and, in simulated worlds, the truth."""
 
-STAGE_VERSION = 4
+STAGE_VERSION = 5

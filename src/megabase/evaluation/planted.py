@@ -1,4 +1,4 @@
-"""Planted variants and their controls, as the VCF of a simulated world describes them."""
+"""Planted variants and what they are told from, as the VCF of a simulated world describes them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ import pandas as pd
 from megabase.errors import InputError
 from megabase.genome.text import read_lines
 
-COLUMNS = ["variant_id", "planted", "modality", "effect", "curie", "target", "gene", "match"]
+COLUMNS = ["variant_id", "role", "modality", "effect", "curie", "target", "gene", "match"]
+
+PLANTED, CONTROL, QUIET = ROLES = ("planted", "control", "quiet")
+"""What a variant is: it changes something; it changes nothing, in an active place; or in one where nothing goes on."""
 
 
 def read_planted(vcf: Path) -> pd.DataFrame:
-    """`COLUMNS`, a row per variant; a control has the place (biosample, target, gene) of the variant it belongs to
-    where it names none.
+    """`COLUMNS`, a row per variant; a control or quiet one has the place (biosample, target, gene) of the variant it
+    belongs to where it names none.
 
-    INFO: ROLE (planted or control), MODALITY, EFFECT (log2 fold change of the true quantity), CURIE, TARGET, GENE,
+    INFO: ROLE (one of `ROLES`), MODALITY, EFFECT (log2 fold change of the true quantity), CURIE, TARGET, GENE,
     MATCH. Raises InputError where a variant lacks one of the first three.
     """
     rows = []
@@ -26,9 +29,10 @@ def read_planted(vcf: Path) -> pd.DataFrame:
         try:
             fields = line.decode().rstrip("\n").split("\t")
             info = dict(pair.partition("=")[::2] for pair in fields[7].split(";"))
-            planted = {"planted": True, "control": False}[info["ROLE"]]
+            if (role := info["ROLE"]) not in ROLES:
+                raise ValueError(f"its role is {role}")
             places = [info.get(key, "") for key in ("CURIE", "TARGET", "GENE", "MATCH")]
-            rows.append((fields[2], planted, info["MODALITY"], float(info["EFFECT"]), *places))
+            rows.append((fields[2], role, info["MODALITY"], float(info["EFFECT"]), *places))
         except (IndexError, KeyError, ValueError) as error:
             raise InputError(
                 f"not a planted variant: {error}",

@@ -17,8 +17,10 @@ variant's ChIP target, and its gene is the variant's:
 | contacts        | CONTACT_MAPS                                                 | biosample                   |
 
 SPLICE_COMPOSITE is the paper's sum (section 7): largest SPLICE_SITES + largest SPLICE_SITE_USAGE + largest
-SPLICE_JUNCTIONS / 5, over all biosamples. A variant of a biosample without any track is left out; one that has tracks
-but no score (its gene is not in the window) has the score 0, and is counted in `n_imputed`.
+SPLICE_JUNCTIONS / 5, over all biosamples. ACTIVE scorers say how active a place is with either allele: they are to tell
+planted variants from quiet ones, as controls lie in places as active. A variant of a biosample without any track is
+left out; one that has tracks but no score (its gene is not in the window) has the score 0, and is counted in
+`n_imputed`.
 """
 
 from __future__ import annotations
@@ -34,14 +36,14 @@ from jaxtyping import Bool, Float, Float64, Int
 
 from megabase.artifacts import write_text
 from megabase.evaluation.config import EvaluationConfig
-from megabase.evaluation.planted import read_planted
+from megabase.evaluation.planted import CONTROL, PLANTED, QUIET, read_planted
 from megabase.metrics.bootstrap import item_counts, percentiles
 from megabase.metrics.ranking import roc_auc, sign_accuracy
 from megabase.metrics.ranks import resampled_spearman
 
 COMPOSITE = "SPLICE_COMPOSITE"
-COLUMNS = ["model", "organism", "modality", "scorer", "n_planted", "n_control", "n_imputed", "metric", "value", "lower"]
-COLUMNS += ["upper", "command"]
+COLUMNS = ["model", "organism", "modality", "scorer", "against", "n_planted", "n_control", "n_imputed"]
+COLUMNS += ["metric", "value", "lower", "upper", "command"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Rule:
     """Columns of the variant that the row's own must equal."""
     signed: bool = False
     """Whether its sign is a prediction."""
+    against: str = CONTROL
+    """Role of the variants that it is to tell planted ones from."""
 
 
 _ROW = {"curie": "ontology_curie", "target": "target", "gene": "gene_id"}
@@ -71,7 +75,7 @@ def _rules() -> Iterator[Rule]:
         for scorer in scorers:
             own = (*matched, "gene") if scorer == "RNA_SEQ" else matched
             yield Rule(modality, scorer, own, signed=True)
-            yield Rule(modality, f"{scorer}_ACTIVE", own)
+            yield Rule(modality, f"{scorer}_ACTIVE", own, against=QUIET)
     yield Rule("splicing", "SPLICE_SITES", ("gene",))
     yield Rule("splicing", "SPLICE_SITE_USAGE", ("curie", "gene"))
     yield Rule("splicing", "SPLICE_SITE_USAGE_SIGNED", ("curie", "gene"), signed=True)
@@ -95,7 +99,8 @@ def evaluate_variants(
 ) -> None:
     """Writes `COLUMNS`: per modality, scorer and metric one value with a 95 % interval.
 
-    Metrics: `auroc` of |score|, planted against controls; on planted ones `spearman` of score and true effect (of their
+    Metrics: `auroc` of |score|, planted against controls (or quiet ones, `against`); on planted
+    ones `spearman` of score and true effect (of their
     magnitudes for a scorer without signs) and, for scorers with signs, `sign_accuracy`. The intervals resample planted
     variants and controls each among themselves. `scores`: what `megabase.scoring.variants.score_variants` wrote.
     """
@@ -103,7 +108,8 @@ def evaluate_variants(
     rows = []
     for (modality, scorer), own in table.groupby(["modality", "scorer"], sort=False):
         planted = own["planted"].to_numpy(bool)
-        counts = {"n_planted": int(planted.sum()), "n_control": int((~planted).sum())}
+        counts = {"against": own["against"].iloc[0]}
+        counts |= {"n_planted": int(planted.sum()), "n_control": int((~planted).sum())}
         counts["n_imputed"] = int(own["imputed"].sum())
         weights = item_counts(planted, config.variant_bootstrap)
         for metric, statistic in metrics_of(own).items():
@@ -117,8 +123,8 @@ def evaluate_variants(
 
 
 def variant_scores(scores: Path, vcf: Path) -> pd.DataFrame:
-    """One row per variant and scorer of its modality: variant_id, planted, modality, effect, scorer, signed, score,
-    imputed. Scorers that the model has no track for are not there."""
+    """One row per variant and scorer of its modality: variant_id, planted, modality, effect, scorer, signed, against,
+    score, imputed. Scorers that the model has no track for are not there."""
     variants, table = read_planted(vcf), pd.read_parquet(scores)
     # Words are stored as categories, and what a row lacks as null.
     table = table.assign(**{name: table[name].astype(object).fillna("") for name in _ROW.values()})
@@ -127,22 +133,24 @@ def variant_scores(scores: Path, vcf: Path) -> pd.DataFrame:
     by_scorer[COMPOSITE] = _composite(by_scorer)
     tables = []
     for rule in RULES:
-        own, rows = variants[variants["modality"] == rule.modality], by_scorer.get(rule.scorer)
+        concerned = (variants["modality"] == rule.modality) & variants["role"].isin((PLANTED, rule.against))
+        own, rows = variants[concerned], by_scorer.get(rule.scorer)
         if rows is None or rows.empty or own.empty:
             continue
         if "curie" in rule.matched:
             own = own[own["curie"].isin(rows["ontology_curie"])]
-        concerned = rows[["variant_id", "raw_score", *_ROW.values()]].rename(columns=_OF_ROW)
-        found = own.merge(concerned, on="variant_id")
+        scored = rows[["variant_id", "raw_score", *_ROW.values()]].rename(columns=_OF_ROW)
+        found = own.merge(scored, on="variant_id")
         matching = np.logical_and.reduce(
             [(found[name] == "") | (found[name] == found[f"row_{name}"]) for name in rule.matched]
         )
         strongest = found[matching].assign(magnitude=found["raw_score"].abs())
         strongest = strongest.sort_values("magnitude", kind="stable").groupby("variant_id")["raw_score"].last()
-        scored = own["variant_id"].map(strongest)
-        made = own[["variant_id", "planted", "modality", "effect"]].assign(scorer=rule.scorer, signed=rule.signed)
-        tables.append(made.assign(score=scored.fillna(0.0), imputed=scored.isna()))
-    columns = ["variant_id", "planted", "modality", "effect", "scorer", "signed", "score", "imputed"]
+        score = own["variant_id"].map(strongest)
+        made = own[["variant_id", "modality", "effect"]].assign(planted=own["role"] == PLANTED, scorer=rule.scorer)
+        made = made.assign(signed=rule.signed, against=rule.against, score=score.fillna(0.0), imputed=score.isna())
+        tables.append(made)
+    columns = ["variant_id", "modality", "effect", "planted", "scorer", "signed", "against", "score", "imputed"]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
 
 

@@ -1,18 +1,23 @@
-"""Planted variants with a known effect on a true rate, and matched controls without one."""
+"""Planted variants with a known effect on a true rate, and matched controls without one.
+
+Controls lie beside motifs of open elements, as the planted ones do in them: what tells the two apart is the change
+alone. Quiet ones lie where nothing goes on in that biosample, which is what predictions of activity can see.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from megabase.artifacts import atomic_path
 from megabase.simulate.activity import Activity, activity
 from megabase.simulate.config import WorldConfig
-from megabase.simulate.effects import EXPRESSED, Condition, Effect, effect
+from megabase.simulate.effects import CENTRE, EXPRESSED, WIDE, Condition, Effect, effect
 from megabase.simulate.genome import Chromosome, generator, motif_lengths
 from megabase.simulate.grammar import MOTIF_INDEX, MOTIFS
 from megabase.simulate.rates import CHIP_TARGETS, HISTONE_MARKS
@@ -21,6 +26,8 @@ from megabase.simulate.splicing import site_places, site_usage
 MODALITIES = ("accessibility", "binding", "histone", "expression", "splicing", "polyadenylation", "contacts")
 PLANTED, CONTROL = 0.5, 0.03
 """log2 fold change that a planted variant has at least, and a control at most."""
+QUIETED = ("accessibility", "binding", "histone", "expression")
+"""Modalities that are or are not active at a place: those with quiet variants."""
 CLEAR = {"splicing": 0.2}
 """`Effect.size` that planted variants have at least, where the fold change does not say it all: change of usage."""
 LONGEST_INDEL = 8
@@ -30,7 +37,9 @@ BESIDE = 90
 """Distance from the end of a motif within which controls are placed, in bp."""
 _ATTEMPTS = 150
 _OPEN = 0.06
-"""Openness of the elements in which variants are placed, at least."""
+"""Openness of the elements in which variants are placed, at least; quiet ones at most."""
+_ELEMENT = 150
+"""Reach of an element's signal from its middle, in bp."""
 _MEASURED_BY = {
     "DNASE": ("accessibility",),
     "ATAC": ("accessibility",),
@@ -53,7 +62,7 @@ class Variant:
     ref: str
     alt: str
     role: str
-    """planted or control."""
+    """planted, control or quiet."""
     modality: str
     effect: float
     """log2 fold change of the true quantity."""
@@ -63,7 +72,7 @@ class Variant:
     """Of the ChIP, for binding and histone."""
     gene_id: str = ""
     match: str = ""
-    """For a control, the planted variant it belongs to."""
+    """For a control or quiet one, the planted variant it belongs to."""
 
 
 def measured(experiments: Iterable[tuple[str, str, str]]) -> dict[str, list[Condition]]:
@@ -83,7 +92,8 @@ def plan_variants(
     config: WorldConfig,
     conditions: Mapping[str, list[Condition]] | None = None,
 ) -> list[Variant]:
-    """`config.variants` planted variants of every modality with as many controls, sorted by place.
+    """`config.variants` planted variants of every modality with as many controls, and in those of `QUIETED` as many
+    quiet ones, where the chromosomes have places for them; sorted by place.
 
     `conditions` (of `measured`): the biosamples and targets in which a modality is seen; by default all. Effects are
     those on the true rate of the changed sequence. Half of the planted variants make a motif stronger, if any can.
@@ -94,7 +104,10 @@ def plan_variants(
     for modality in MODALITIES:
         if conditions.get(modality):
             planner = _Planner(organism, modality, chromosomes, conditions[modality], config)
-            found += planner.plan(config.variants)
+            pairs = planner.plan(config.variants)
+            found += [one for pair in pairs for one in (pair.planted, pair.control)]
+            if modality in QUIETED:
+                found += planner.quiet(pairs, generator(config, organism, "variants", modality, "quiet"))
     order = {chromosome.name: index for index, chromosome in enumerate(chromosomes)}
     return sorted(found, key=lambda one: (order[one.chromosome], one.position, one.ref, one.alt, one.variant_id))
 
@@ -104,13 +117,13 @@ def write_vcf(
 ) -> None:
     """VCFv4.2; `sizes` of the chromosomes, `curies` of the biosamples."""
     fields = {
-        "ROLE": ("String", "planted or control"),
+        "ROLE": ("String", "planted, control or quiet"),
         "MODALITY": ("String", "What the variant changes, or its match does"),
         "EFFECT": ("Float", "log2 fold change of the true quantity"),
         "CURIE": ("String", "Ontology term of the biosample where it is strongest"),
         "TARGET": ("String", "Target of the ChIP"),
         "GENE": ("String", "Gene that is changed"),
-        "MATCH": ("String", "The planted variant that a control belongs to"),
+        "MATCH": ("String", "The planted variant that a control or quiet one belongs to"),
     }
     lines = ["##fileformat=VCFv4.2", f"##reference={assembly}"]
     lines += [f"##contig=<ID={name},length={size},assembly={assembly}>" for name, size in sizes.items()]
@@ -175,6 +188,15 @@ class _Edit:
     alt: Codes
 
 
+class _Pair(NamedTuple):
+    """A planted variant, how it was made, and its control."""
+
+    subject: _Subject
+    edit: _Edit
+    planted: Variant
+    control: Variant
+
+
 class _Planner:
     """Variants of one modality."""
 
@@ -189,13 +211,7 @@ class _Planner:
         self.organism, self.modality, self.chromosomes, self.conditions = organism, modality, chromosomes, conditions
         self.rng = generator(config, organism, "variants", modality)
         self.taken: set[tuple[int, int]] = set()
-        self.subjects = [
-            subject
-            for index, chromosome in enumerate(chromosomes)
-            for biosample in sorted({condition[0] for condition in conditions})
-            for subject in self._subjects(index, chromosome, biosample, activity(chromosome, biosample))
-        ]
-
+        self.subjects = self._all_subjects()
         self.closed = self.opened = self.subjects
         if modality in ("accessibility", "binding", "histone"):
             # What is open cannot open more; what is closed, or has more motifs than it needs, cannot close.
@@ -206,17 +222,31 @@ class _Planner:
             self.closed = [one for one in self.subjects if one.level < 0.8]
             self.opened = [one for one in self.subjects if one.level > 0.25]
 
-    def plan(self, count: int) -> list[Variant]:
-        """Planted variants, each followed by its control."""
-        found: list[Variant] = []
+    def plan(self, count: int) -> list[_Pair]:
+        """Planted variants and their controls."""
+        found: list[_Pair] = []
         for number in range(count):
             pair = self._pair(number, stronger=bool(number % 2))
             if pair is None:
                 break
-            found += pair
+            found.append(pair)
         return found
 
-    def _pair(self, number: int, stronger: bool) -> tuple[Variant, Variant] | None:
+    def quiet(self, pairs: list[_Pair], rng: np.random.Generator) -> list[Variant]:
+        """Of each planted variant that has a place for it: its change in an element of the same kind that is closed
+        where the variant shows, or in the promoter of a gene that is not expressed there."""
+        # Drawn by themselves: the pairs are the same with and without them.
+        self.rng, subjects, found = rng, self._all_subjects(quiet=True), []
+        for subject, edit, planted, _ in pairs:
+            shown = dataclasses.replace(subject, condition=(planted.biosample, planted.target))
+            made = self._control(shown, edit, subjects)
+            if made is not None:
+                name, effect = f"{planted.variant_id}_quiet", made[2][shown.condition].fold
+                one = self._variant(name, made[0], made[1], "quiet", effect, shown.condition)
+                found.append(dataclasses.replace(one, match=planted.variant_id))
+        return found
+
+    def _pair(self, number: int, stronger: bool) -> _Pair | None:
         """A planted variant and its control; None if the chromosomes have no more."""
         for attempt in range(_ATTEMPTS if self.opened else 0):
             # Few motifs can become much stronger: half of the attempts are spent on these, then any change will do.
@@ -229,7 +259,7 @@ class _Planner:
             one = self._effects(subject, edit, [subject.condition])[subject.condition]
             if not self._shows(one):
                 continue
-            control = self._control(subject, edit)
+            control = self._control(subject, edit, self.subjects)
             if control is None:
                 continue
             name = f"{self.organism}_{self.modality}_{number + 1}"
@@ -241,14 +271,25 @@ class _Planner:
             beside = self._variant(
                 f"{name}_control", control[0], control[1], "control", control[2][strongest].fold, strongest
             )
-            return planted, dataclasses.replace(beside, match=name)
+            return _Pair(subject, edit, planted, dataclasses.replace(beside, match=name))
         return None
 
     def _shows(self, one: Effect) -> bool:
         return abs(one.fold) >= PLANTED and one.size >= CLEAR.get(self.modality, PLANTED)
 
-    def _subjects(self, index: int, chromosome: Chromosome, biosample: str, state: Activity) -> list[_Subject]:
-        """The motif instances of a chromosome that variants of this modality change or are placed beside."""
+    def _all_subjects(self, quiet: bool = False) -> list[_Subject]:
+        return [
+            subject
+            for index, chromosome in enumerate(self.chromosomes)
+            for biosample in sorted({condition[0] for condition in self.conditions})
+            for subject in self._subjects(index, chromosome, biosample, activity(chromosome, biosample), quiet)
+        ]
+
+    def _subjects(
+        self, index: int, chromosome: Chromosome, biosample: str, state: Activity, quiet: bool
+    ) -> list[_Subject]:
+        """The motif instances of a chromosome that variants of this modality change or are placed beside; or those of
+        closed elements and of genes that are not expressed."""
         sites, conditions = chromosome.sites, [one for one in self.conditions if one[0] == biosample]
         open_ = np.zeros(len(sites.motif))
         inside = sites.element >= 0
@@ -257,18 +298,19 @@ class _Planner:
         expressed = {gene.gene_id: float(rate) for gene, rate in zip(chromosome.genes, state.expression, strict=True)}
         kinds = np.array([*chromosome.elements.kind, ""], dtype=object)[sites.element]
         factors = ~sites.of("TATA", "INR") & inside
+        awake = inside & self._far(chromosome, state) if quiet else open_ > _OPEN
         found = []
         for condition in conditions:
             genes = np.full(len(sites.motif), -1)
             if self.modality == "accessibility":
-                chosen = factors & (kinds != "decoy") & (open_ > _OPEN)
+                chosen = factors & (kinds != "decoy") & awake
             elif self.modality == "binding":
-                chosen = (sites.motif == MOTIF_INDEX[condition[1]]) & (kinds != "decoy") & (open_ > _OPEN)
+                chosen = (sites.motif == MOTIF_INDEX[condition[1]]) & (kinds != "decoy") & awake
             elif self.modality == "histone":
                 marked = ("promoter",) if condition[1] == "H3K4me3" else ("promoter", "enhancer")
-                chosen = factors & np.isin(kinds, marked) & (open_ > _OPEN)
+                chosen = factors & np.isin(kinds, marked) & awake
             elif self.modality == "contacts":
-                chosen = (sites.motif == MOTIF_INDEX["CTCF"]) & (kinds != "decoy") & (open_ > _OPEN)
+                chosen = (sites.motif == MOTIF_INDEX["CTCF"]) & (kinds != "decoy") & awake
             elif self.modality == "expression":
                 owner = {gene.promoter: number for number, gene in enumerate(chromosome.genes)}
                 genes = np.array([owner.get(element, -1) for element in sites.element.tolist()])
@@ -280,9 +322,15 @@ class _Planner:
                 genes = sites.gene
             for site in np.flatnonzero(chosen).tolist():
                 name = chromosome.genes[genes[site]].gene_id if genes[site] >= 0 else ""
-                if not name or expressed[name] > EXPRESSED:
+                if not name or (expressed[name] > EXPRESSED) != quiet:
                     found.append(_Subject(index, site, condition, name, float(level[site])))
         return found
+
+    def _far(self, chromosome: Chromosome, state: Activity) -> Bool[np.ndarray, " sites"]:
+        """Motif instances so far from every open element that its signal does not reach the window around them."""
+        opened = chromosome.elements.anchor[state.openness > _OPEN]
+        nearest = np.abs(chromosome.sites.start[:, None] - opened).min(axis=1, initial=len(chromosome))
+        return nearest > (WIDE if self.modality == "histone" else CENTRE) // 2 + _ELEMENT
 
     def _effects(self, subject: _Subject, edit: _Edit, conditions: list[Condition]) -> dict[Condition, Effect]:
         chromosome = self.chromosomes[subject.chromosome]
@@ -329,10 +377,12 @@ class _Planner:
             ref, alt = np.concatenate([before, ref[:-1]]), np.concatenate([before, alt[:-1]])
         return _Edit(position, ref, alt)
 
-    def _control(self, planted: _Subject, edit: _Edit) -> tuple[_Subject, _Edit, dict[Condition, Effect]] | None:
-        """The same change beside, not in, the motifs of another subject, where it does nothing."""
-        for _ in range(_ATTEMPTS):
-            subject = self.subjects[self.rng.integers(len(self.subjects))]
+    def _control(
+        self, planted: _Subject, edit: _Edit, subjects: list[_Subject]
+    ) -> tuple[_Subject, _Edit, dict[Condition, Effect]] | None:
+        """The same change beside, not in, the motifs of another of `subjects`, where it does nothing."""
+        for _ in range(_ATTEMPTS if subjects else 0):
+            subject = subjects[self.rng.integers(len(subjects))]
             if subject.condition != planted.condition or self._kind(subject) != self._kind(planted):
                 continue
             found = self._beside(planted, subject, edit)

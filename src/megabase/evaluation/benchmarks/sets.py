@@ -7,18 +7,16 @@ from pathlib import Path
 import pandas as pd
 
 from megabase.artifacts import write_text
-from megabase.evaluation.planted import read_planted
+from megabase.evaluation.planted import PLANTED, read_planted
 from megabase.evaluation.variant_sets.table import PLACE, read_variant_set
 from megabase.genome.text import read_lines
-
-PLANTED = "planted"
-"""Split of planted variants: nobody's test chromosomes."""
 
 
 def planted_set(vcf: Path, organism: str) -> pd.DataFrame:
     """The planted variants of a simulated world in the columns of a set, and their `modality`.
 
-    `group` is the variant that a control belongs to, its own for a planted one; a control's effect is 0.
+    `group` is the variant that a control belongs to, its own for a planted one; a control's effect is 0. Their split is
+    named for what they are: nobody's test chromosomes.
     """
     places = {}
     for line in read_lines(vcf, "planted variants", "simulate the world again"):
@@ -27,7 +25,7 @@ def planted_set(vcf: Path, organism: str) -> pd.DataFrame:
             places[name] = (chrom, int(position), ref, alt)
     known = read_planted(vcf)
     columns = pd.DataFrame([places[name] for name in known["variant_id"]], columns=list(PLACE[1:]))
-    own = known[["variant_id", "modality", "effect"]].assign(label=known["planted"], gene_id=known["gene"])
+    own = known[["variant_id", "modality", "effect"]].assign(label=known["role"] == PLANTED, gene_id=known["gene"])
     group = known["match"].where(known["match"] != "", known["variant_id"])
     return pd.concat([own, columns], axis=1).assign(organism=organism, split=PLANTED, group=group)
 
