@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from megabase.model.attention import angles, attend, inverse_frequencies, rotate, turn
+from megabase.model.attention import attend, inverse_frequencies, rotate, turn, turns
 from megabase.model.initialisation import Draws
 from megabase.model.layers import LayerNorm, MultiOrganismLinear, RMSBatchNorm, StandardizedConv1D, dropout, gelu
 from megabase.model.pair import central_mask, position_features, relative_shift
@@ -183,6 +183,6 @@ def test_draws_are_truncated_and_repeatable() -> None:
 def test_rotary_halves_are_the_rotary_embedding() -> None:
     x = jnp.asarray(np.random.default_rng(0).normal(size=(1, 6, 1, 8)), jnp.float32)
     places = jnp.arange(6)[None]
-    even, odd = turn(x[..., 0, ::2], x[..., 0, 1::2], angles(places, 8, 64, jnp.dtype("float32")))
+    even, odd = turn(x[..., 0, ::2], x[..., 0, 1::2], turns(places, 8, 64, jnp.dtype("float32")))
     rotated = rotate(x, places, 64)[:, :, 0]
     np.testing.assert_allclose(np.stack((even, odd), axis=-1).reshape(rotated.shape), rotated, rtol=1e-6)

@@ -7,7 +7,7 @@ from typing import Any
 
 from megabase.model.spec import HeadSpec
 from megabase.training.config import TrainingConfig
-from megabase.training.losses import GENES, Wanted, head_losses, observed, weighted_sum
+from megabase.training.losses import GENES, Wanted, head_losses, junction_loss, observed, pair_sums, weighted_sum
 
 
 def objective(
@@ -23,8 +23,13 @@ def objective(
     """The weighted sum of the losses of all heads, and each before its weight, by head."""
     losses: dict[str, Any] = {}
     for spec in heads:
-        own = predictions[spec.head], wanted[spec.head]
-        losses |= head_losses(spec, *own, genes, organism_index, config, compressed=compressed)
+        outputs, own = predictions[spec.head], wanted[spec.head]
+        if spec.bundle == "SPLICE_JUNCTIONS":
+            target, mask = own[spec.resolutions[0]]
+            sums = pair_sums(target, outputs["predictions"], outputs["splice_junction_mask"] & mask, (1, 2))
+            losses[spec.head] = junction_loss(sums, compressed=compressed)
+        else:
+            losses |= head_losses(spec, outputs, own, genes, organism_index, config)
     return weighted_sum(losses, config), losses
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import jax
@@ -21,6 +22,7 @@ from megabase.training.losses import (
     junction_loss,
     masked_mean,
     multinomial,
+    pair_sums,
     poisson,
     splice_site_loss,
     usage_loss,
@@ -95,14 +97,14 @@ def test_junctions_equal_the_expected_value(parity, shared: Path) -> None:
     mask = np.concatenate([np.repeat(strand[..., None], 367, axis=-1) for strand in strands], axis=-1)
     shape = (2, 32, 32, 734)
     predicted = np.where(mask, inputs.pred("junction", shape), 0)
-    loss = junction_loss(3 * inputs.target("junction", shape), predicted, mask)
+    loss = junction_loss(pair_sums(3 * inputs.target("junction", shape), predicted, mask, (1, 2)))
     assert np.allclose(loss, expected["vec/head/splice_sites_junction/loss"], rtol=1e-5)
 
 
 @pytest.mark.parametrize("compressed", [False, True])
 @pytest.mark.parametrize("acceptors", [7, 48])
 def test_gradients_of_junctions_are_those_of_the_formula(acceptors: int, compressed: bool) -> None:
-    """Written by hand in `losses`, where sums are made a few acceptors at a time; here by automatic differentiation."""
+    """In `losses` of sums alone; here of the shares themselves."""
     draw = np.random.default_rng(acceptors)
     shape = (2, 5, acceptors, 3)
     target, predicted = (jnp.asarray(draw.gamma(0.5, 20, shape), jnp.float32) for _ in range(2))
@@ -124,7 +126,8 @@ def test_gradients_of_junctions_are_those_of_the_formula(acceptors: int, compres
         return total
 
     value, slope = jax.value_and_grad(formula)(predicted)
-    found, own = jax.value_and_grad(lambda x: junction_loss(target, x, mask, compressed=compressed))(predicted)
+    sums = functools.partial(pair_sums, target, mask=mask, axes=(1, 2))
+    found, own = jax.value_and_grad(lambda x: junction_loss(sums(predicted=x), compressed=compressed))(predicted)
     assert np.allclose(found, value, rtol=1e-5)
     assert np.allclose(own, slope, rtol=1e-4, atol=1e-7 * float(jnp.abs(slope).max()))
     assert not np.any(np.asarray(own)[~np.asarray(mask)])

@@ -28,24 +28,25 @@ def rotate(x: Float[Array, "B N H C"], positions: Num[Array, "#B N"], max_distan
     Angles are float32 whatever the dtype of `x`. (The released model makes them in bfloat16 when it computes in it,
     where positions above 256 coincide; results then differ from its own.)
     """
-    turns = angles(positions, x.shape[-1], max_distance, wide(x))
+    by = turns(positions[:, :, None], x.shape[-1], max_distance, wide(x))
     pairs = x.astype(wide(x)).reshape(*x.shape[:-1], -1, 2)
-    turned = turn(pairs[..., 0], pairs[..., 1], turns[:, :, None])
+    turned = turn(pairs[..., 0], pairs[..., 1], by)
     return jnp.stack(turned, axis=-1).reshape(x.shape).astype(x.dtype)
 
 
-def angles(
-    positions: Num[Array, "*any"], channels: int, max_distance: int, dtype: jnp.dtype
-) -> Float[Array, "*any channels/2"]:
-    """Radians by which each pair of channels turns at these positions."""
-    return positions.astype(dtype)[..., None] * inverse_frequencies(channels, max_distance)
+Points = tuple[Float[Array, "*any"], Float[Array, "*any"]]
+"""Of a plane, by their coordinates; on the unit circle, what turns others."""
 
 
-def turn(
-    even: Float[Array, "*any"], odd: Float[Array, "*any"], angle: Float[Array, "*any"]
-) -> tuple[Float[Array, "*any"], Float[Array, "*any"]]:
+def turns(positions: Num[Array, "*any"], channels: int, max_distance: int, dtype: jnp.dtype) -> Points:
+    """Cosine and sine [*any, channels/2] of the angle by which each pair of channels turns at these positions."""
+    angle = positions.astype(dtype)[..., None] * inverse_frequencies(channels, max_distance)
+    return jnp.cos(angle), jnp.sin(angle)
+
+
+def turn(even: Float[Array, "*any"], odd: Float[Array, "*any"], by: Points) -> Points:
     """Points of a plane turned about its origin."""
-    cosine, sine = jnp.cos(angle), jnp.sin(angle)
+    cosine, sine = by
     return even * cosine - odd * sine, odd * cosine + even * sine
 
 

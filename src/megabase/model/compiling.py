@@ -18,8 +18,8 @@ def compiler_options(platform: str, devices: int) -> dict[str, str | bool]:
     which processors are made to look like in tests, are left as XLA has them: with barriers, two of their exchanges
     were seen to wait for each other.
 
-    On a GPU matrix products are cuBLAS's, of which a few candidates are timed, not Triton's, of which dozens are compiled
-    and timed for each of the 690 products in an update of the paper's model. What is compiled is as fast (docs/model.md).
+    On a GPU matrix products are cuBLAS's, of which a few candidates are timed, not Triton's, of which dozens are
+    compiled and timed for each of the 690 products in an update of the paper's model. They are as fast (docs/model.md).
     """
     if platform == "gpu":
         return {"xla_gpu_enable_triton_gemm": False, "xla_gpu_experimental_enable_fusion_autotuner": False}

@@ -124,10 +124,15 @@ class AlphaGenome(nnx.Module):
             positions = splice_site_positions
             if positions is None:
                 positions = self._likely_sites(predictions.get(SITES_HEAD), embeddings, organism_index)
-            junctions = self.heads[JUNCTIONS_HEAD]
-            assert isinstance(junctions, SpliceJunctionsHead)
-            predictions[JUNCTIONS_HEAD] = junctions(embeddings, organism_index, positions)
+            predictions[JUNCTIONS_HEAD] = self.junctions(embeddings, organism_index, positions)
         return predictions
+
+    @property
+    def junctions(self) -> SpliceJunctionsHead:
+        """The head of junctions, of a model that has one."""
+        head = self.heads[JUNCTIONS_HEAD]
+        assert isinstance(head, SpliceJunctionsHead)
+        return head
 
     def embed(
         self,

@@ -3,13 +3,16 @@ reference 6.4-6.7)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int, Int32
 
-from megabase.model.attention import angles, turn
+from megabase.model.attention import Points, turn, turns
 from megabase.model.config import NetworkConfig
 from megabase.model.heads import Embeddings, Predictions, coarser
 from megabase.model.initialisation import Draws
@@ -23,7 +26,7 @@ MAX_POSITION = 2**20
 """Longest distance, in bp, that the junction head's rotary embedding is scaled for."""
 SITE_KINDS = ("pos_donor", "pos_acceptor", "neg_donor", "neg_acceptor")
 """Rows of a table of positions: the first four splice classes."""
-_TISSUES_AT_ONCE = 8
+TISSUES_AT_ONCE = 8
 """Tissues whose embeddings of all sites are held together: all 367 would take 2 GB for 512 sites. On processors one at
 a time, so that they stay in the cache, and none are left over to be joined to the rest."""
 
@@ -99,46 +102,77 @@ class SpliceJunctionsHead(nnx.Module):
         strand; 0 outside `splice_junction_mask`. `positions`: sites by `SITE_KINDS`, -1 where there is none; given
         back as `splice_site_positions`.
         """
+        pairs = self.pairs(embeddings, organism_index, positions)
+        counts = by_tissue(pairs.counts, pairs.drawn)
+        counts = jnp.where(pairs.valid.T[:, :, None, None, None] & pairs.known, counts, 0.0)
+        predictions = counts.transpose(1, 3, 4, 2, 0).reshape(*counts.shape[1:2], *counts.shape[3:], -1)
+        mask = pairs.known.transpose(0, 2, 3, 1)[..., None] & pairs.valid[:, None, None, None]
+        mask = mask.reshape(predictions.shape)
+        return {"predictions": predictions, "splice_junction_mask": mask, "splice_site_positions": positions}
+
+    def pairs(
+        self, embeddings: Embeddings, organism_index: Int[Array, " B"], positions: Int32[Array, "B 4 K"]
+    ) -> SitePairs:
+        """What the counts of every tissue are made of."""
         batch, kinds, count = positions.shape
         places = jnp.maximum(positions, 0) // self.spec.resolutions[0]
         seen = gathered(_bins(embeddings, self.spec), places.reshape(batch, -1))
-        sites = self.linear(seen, organism_index).reshape(batch, kinds, count, -1)
-        valid = jnp.asarray(self.spec.track_valid)[organism_index]
-        known = (positions[:, ::2, :, None] >= 0) & (positions[:, 1::2, None, :] >= 0)
-        counts = self._counts(sites, positions, known, organism_index)
-        counts = jnp.where(valid.T[:, :, None, None, None], counts, 0.0)
-        predictions = counts.transpose(1, 3, 4, 2, 0).reshape(batch, count, count, -1)
-        mask = (known.transpose(0, 2, 3, 1)[..., None] & valid[:, None, None, None]).reshape(predictions.shape)
-        return {"predictions": predictions, "splice_junction_mask": mask, "splice_site_positions": positions}
-
-    def _counts(
-        self,
-        sites: Float32[Array, "B 4 K C"],
-        positions: Int32[Array, "B 4 K"],
-        known: Bool[Array, "B 2 K K"],
-        organism_index: Int[Array, " B"],
-    ) -> Float32[Array, "T B 2 K K"]:
-        """Softplus of the products of both sites' embeddings, turned by their positions; by tissue and strand."""
+        seen = self.linear(seen, organism_index).reshape(batch, kinds, count, -1, 2)
+        by = turns(positions, self.channels, MAX_POSITION, seen.dtype)
         # What turns together stands in two halves: the products do not depend on the order of the channels.
-        pairs = sites.reshape(*sites.shape[:-1], -1, 2)
-        angle = angles(positions, self.channels, MAX_POSITION, sites.dtype)
-        donors, acceptors = ([x[:, side::2] for x in (pairs[..., 0], pairs[..., 1], angle)] for side in (0, 1))
+        donors, acceptors = ([x[:, side::2] for x in (seen[..., 0], seen[..., 1], *by)] for side in (0, 1))
         # Every device has the pairs of its share of the donors with all acceptors.
         donors = [divided(x.swapaxes(1, 2)).swapaxes(1, 2) for x in donors]
         acceptors = [x.swapaxes(2, 3) for x in acceptors]
-
-        def product(own: Float32[Array, "B 4 2 C/2 2"]) -> Float32[Array, "B 2 K K"]:
-            turned = []
-            for side, (even, odd, angle), axis in ((0, donors, 2), (1, acceptors, 3)):
-                scale, offset = (jnp.expand_dims(own[:, side::2, i], axis) for i in (0, 1))
-                turned.append(turn(even * scale[..., 0] + offset[..., 0], odd * scale[..., 1] + offset[..., 1], angle))
-            halves = (jnp.einsum("bsdc,bsca->bsda", *half) for half in zip(*turned, strict=True))
-            return jnp.where(known, jax.nn.softplus(sum(halves)), 0.0)
-
         drawn = jnp.stack([self.embeddings[kind][...][organism_index] for kind in SITE_KINDS], axis=1)
-        drawn = drawn.reshape(*drawn.shape[:2], 2, self.spec.tracks, -1, 2)
-        together = None if platform() == "cpu" else _TISSUES_AT_ONCE
-        return lax.map(jax.checkpoint(product), drawn.transpose(3, 0, 1, 2, 4, 5), batch_size=together)
+        return SitePairs(
+            drawn.reshape(*drawn.shape[:2], 2, self.spec.tracks, -1, 2).transpose(3, 0, 1, 2, 4, 5),
+            ((donors[0], donors[1]), (acceptors[0], acceptors[1])),
+            ((donors[2], donors[3]), (acceptors[2], acceptors[3])),
+            (positions[:, ::2, :, None] >= 0) & (positions[:, 1::2, None, :] >= 0),
+            jnp.asarray(self.spec.track_valid)[organism_index],
+        )
+
+
+Sides = tuple[Points, Points]
+"""Donors [B, 2, K, C/2] and acceptors [B, 2, C/2, K] of both strands, by the two halves of their channels."""
+
+
+class SitePairs(NamedTuple):
+    """Donors and acceptors of both strands, and what makes counts of their pairs in each tissue."""
+
+    drawn: Float32[Array, "T B 4 2 C/2 2"]
+    """Scale and offset of every channel, by tissue and kind of site."""
+    sites: Sides
+    """Their embeddings."""
+    by: Sides
+    """Cosine and sine by which they are turned, for their positions."""
+    known: Bool[Array, "B 2 K K"]
+    """Pairs of two sites."""
+    valid: Bool[Array, "B T"]
+    """Tissues that are no padding."""
+
+    def products(self, own: Float32[Array, "B 4 2 C/2 2"]) -> Float32[Array, "B 2 K K"]:
+        """Of the embeddings of donors and acceptors in a tissue, of which `own` are scale and offset."""
+        turned = []
+        for side, axis in ((0, 2), (1, 3)):
+            scale, offset = (jnp.expand_dims(own[:, side::2, i], axis) for i in (0, 1))
+            even, odd = (x * scale[..., half] + offset[..., half] for half, x in enumerate(self.sites[side]))
+            turned.append(turn(even, odd, self.by[side]))
+        halves = [jnp.einsum("bsdc,bsca->bsda", *half) for half in zip(*turned, strict=True)]
+        return halves[0] + halves[1]
+
+    def counts(self, own: Float32[Array, "B 4 2 C/2 2"]) -> Float32[Array, "B 2 K K"]:
+        """Their softplus."""
+        return jax.nn.softplus(self.products(own))
+
+
+def by_tissue(
+    function: Callable[[Float32[Array, "B 4 2 C/2 2"]], Array], drawn: Float32[Array, "T B 4 2 C/2 2"]
+) -> Float32[Array, "T B 2 K K"]:
+    """What a function gives for each tissue; little is kept of it for the backward pass."""
+    together = None if platform() == "cpu" else TISSUES_AT_ONCE
+    return lax.map(jax.checkpoint(function), drawn, batch_size=together)
 
 
 def likely_sites(

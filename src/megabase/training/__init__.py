@@ -1,3 +1,3 @@
 """Windows become weights: losses, the step, the loop and its checkpoints."""
 
-STAGE_VERSION = 6
+STAGE_VERSION = 7

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 import optax
-from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from megabase.bundles import BUNDLES
@@ -28,8 +26,6 @@ JUNCTION_TOTALS_WEIGHT = 0.2
 GENES = "genes"
 """Name of the gene-level loss of RNA-seq, and of its exons among the masks of a batch."""
 _TINY = 1e-7
-_ACCEPTORS_AT_ONCE = 16
-"""Acceptors whose pairs with all donors are summed together: in all tissues, those of 512 sites are 0.77 GB."""
 
 
 def masked_mean(values: Float[Array, "*shape"], mask: Bool[Array, "*_shape"]) -> Float[Array, ""]:
@@ -100,61 +96,29 @@ def usage_loss(
     return masked_mean(optax.losses.sigmoid_binary_cross_entropy(logits, share), mask)
 
 
-def junction_loss(
-    target: Float[Array, "B D A T"],
-    predicted: Float[Array, "B D A T"],
-    mask: Bool[Array, "B D A T"],
-    *,
-    compressed: bool = False,
-) -> Float[Array, ""]:
+def pair_sums(
+    target: Float[Array, "*pairs"], predicted: Float[Array, "*pairs"], mask: Bool[Array, "*_pairs"], axes: Sequence[int]
+) -> tuple[Float[Array, "4 *_sums"], ...]:
+    """Along donors, and along acceptors, the `axes`: sums of `predicted`, of `target log(predicted)` (both a little
+    above zero), of `target` and of ones where `mask` is true."""
+    product = (target + _TINY) * jnp.log(jnp.where(mask, predicted, 1.0) + _TINY)
+    values = [jnp.where(mask, x, 0.0) for x in (predicted, product, target, jnp.ones_like(predicted))]
+    return tuple(jnp.stack([x.sum(axis=axis, keepdims=True) for x in values]) for axis in axes)
+
+
+def junction_loss(sums: Sequence[Float[Array, "4 *_sums"]], *, compressed: bool = False) -> Float[Array, ""]:
     """Cross entropy of the shares of acceptors of each donor, and of donors of each acceptor; and 0.2 times the Poisson
-    deviance of their totals. Those of the target are compressed above 10, unless they are `compressed` already."""
-    # The entropy of shares is written out in sums along each axis: all pairs of sites in all tissues are many, and no
-    # array of them is made but what is given and, in the backward pass, its gradient.
+    deviance of their totals. Those of the target are compressed above 10, unless they are `compressed` already.
+
+    `sums`: `pair_sums` of all pairs; the entropy of shares, written out, needs no more of them."""
     loss = jnp.float32(0)
-    for totals, products, wanted, count in _pair_sums(target, predicted, mask):
+    for totals, products, wanted, count in sums:
         known = count > 0
         counts = poisson(wanted if compressed else soft_clip(wanted), totals, known)
-        sums = [jnp.where(known, values + _TINY * count, 1.0) for values in (wanted, totals)]
-        entropy = jnp.log(sums[1]) - products / sums[0]
+        least = [jnp.where(known, values + _TINY * count, 1.0) for values in (wanted, totals)]
+        entropy = jnp.log(least[1]) - products / least[0]
         loss += masked_mean(entropy, known) + JUNCTION_TOTALS_WEIGHT * counts
     return loss
-
-
-@jax.custom_vjp
-def _pair_sums(
-    target: Float[Array, "B D A T"], predicted: Float[Array, "B D A T"], mask: Bool[Array, "B D A T"]
-) -> tuple[Float[Array, "4 B 1 A T"], Float[Array, "4 B D 1 T"]]:
-    """Along donors, and along acceptors: sums of `predicted`, of `target log(predicted)` (both a little above zero), of
-    `target` and of ones where `mask` is true. Differentiable with respect to `predicted`."""
-    # A few acceptors at a time, all donors: those may be divided over devices.
-    width = math.gcd(predicted.shape[2], _ACCEPTORS_AT_ONCE)
-
-    def added(along_acceptors: Array, start: Array) -> tuple[Array, Array]:
-        sought, given, valid = (lax.dynamic_slice_in_dim(x, start, width, 2) for x in (target, predicted, mask))
-        product = (sought + _TINY) * jnp.log(jnp.where(valid, given, 1.0) + _TINY)
-        values = [jnp.where(valid, x, 0.0) for x in (given, product, sought, jnp.ones_like(given))]
-        along_donors = jnp.stack([x.sum(axis=1, keepdims=True) for x in values])
-        return along_acceptors + jnp.stack([x.sum(axis=2, keepdims=True) for x in values]), along_donors
-
-    batch, donors, acceptors, tissues = predicted.shape
-    nothing = jnp.zeros((4, batch, donors, 1, tissues), predicted.dtype)
-    along_acceptors, pieces = lax.scan(added, nothing, jnp.arange(0, acceptors, width))
-    return jnp.moveaxis(pieces, 0, 3).reshape(4, batch, 1, acceptors, tissues), along_acceptors
-
-
-def _pair_sums_kept(target: Array, predicted: Array, mask: Array) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
-    return _pair_sums(target, predicted, mask), (target, predicted, mask)
-
-
-def _pair_sums_slopes(kept: tuple[Array, ...], slopes: tuple[Array, Array]) -> tuple[None, Array, None]:
-    target, predicted, mask = kept
-    totals, products = (slopes[0][i] + slopes[1][i] for i in (0, 1))
-    slope = totals + products * (target + _TINY) / (jnp.where(mask, predicted, 1.0) + _TINY)
-    return None, jnp.where(mask, slope, 0.0), None
-
-
-_pair_sums.defvjp(_pair_sums_kept, _pair_sums_slopes)
 
 
 def gene_loss(
@@ -255,11 +219,9 @@ def head_losses(
     genes: Bool[Array, "B S 2 G"] | None,
     organism_index: Int[Array, " B"],
     config: TrainingConfig,
-    *,
-    compressed: bool = False,
 ) -> dict[str, Float[Array, ""]]:
     """The loss of one head, before its weight, and for RNA-seq that of its genes. `genes`: exons, for the gene-level
-    loss. `compressed`: totals of wanted junctions are compressed already, as predicted ones are."""
+    loss. Of junctions: `junction_loss`."""
     losses = {}
     finest = spec.resolutions[0]
     target, mask = wanted[finest]
@@ -270,9 +232,6 @@ def head_losses(
             losses[spec.head] = splice_site_loss(target, outputs["logits"], mask)
         case "SPLICE_SITE_USAGE":
             losses[spec.head] = usage_loss(target, outputs["logits"], mask)
-        case "SPLICE_JUNCTIONS":
-            known = outputs["splice_junction_mask"] & mask
-            losses[spec.head] = junction_loss(target, outputs["predictions"], known, compressed=compressed)
         case _:
             losses[spec.head] = _tracks(outputs, wanted, config)
     if spec.bundle == "RNA_SEQ" and genes is not None and config.gene_weight:

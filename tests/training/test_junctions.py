@@ -1,0 +1,54 @@
+"""Sums of junctions and their gradients, made some tissues at a time, are those of all predictions at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from megabase.model.config import NetworkConfig
+from megabase.model.heads import Embeddings
+from megabase.model.initialisation import Draws
+from megabase.model.spec import HeadSpec
+from megabase.model.splicing import SpliceJunctionsHead
+from megabase.training.junctions import junction_sums
+from megabase.training.losses import junction_loss, pair_sums
+
+SITES, LENGTH, CONFIG = 6, 2048, NetworkConfig.demo()
+
+
+# Fewer tissues than a group, some groups, and a last group that overlaps the one before.
+@pytest.mark.parametrize("tissues", [3, 32, 37])
+@pytest.mark.parametrize("masks", ["one", "each"])
+def test_groups_add_up_to_the_whole(tissues: int, masks: str) -> None:
+    draw = np.random.default_rng(tissues)
+    valid = draw.random((2, tissues)) < 0.8
+    spec = HeadSpec("SPLICE_JUNCTIONS", tissues, ((1.0,) * tissues,) * 2, tuple(map(tuple, valid.tolist())))
+    graph, parameters = nnx.split(SpliceJunctionsHead(spec, CONFIG, 2, Draws(nnx.Rngs(0))))
+    index = jnp.array([1, 0])
+    embeddings = jnp.asarray(draw.standard_normal((2, LENGTH, 2 * CONFIG.channels)), jnp.float32)
+    positions = np.sort(draw.choice(LENGTH, (2, 4, SITES)), axis=-1).astype(np.int32)
+    positions[0, 1, -2:] = -1
+    shape = (2, SITES, SITES, 2 * tissues)
+    target = jnp.asarray(draw.gamma(0.5, 20, shape), jnp.float32)
+    mask = np.array([True, False])[:, None, None, None] if masks == "one" else draw.random(shape) < 0.7
+
+    def whole(parameters: Any, embeddings: jax.Array) -> jax.Array:
+        outputs = nnx.merge(graph, parameters)(Embeddings(embeddings_1bp=embeddings), index, positions)
+        known = outputs["splice_junction_mask"] & mask
+        return junction_loss(pair_sums(target, outputs["predictions"], known, (1, 2)))
+
+    def grouped(parameters: Any, embeddings: jax.Array) -> jax.Array:
+        pairs = nnx.merge(graph, parameters).pairs(Embeddings(embeddings_1bp=embeddings), index, positions)
+        return junction_loss(junction_sums(pairs, target, jnp.asarray(mask)))
+
+    expected, found = (
+        jax.jit(jax.value_and_grad(function, argnums=(0, 1)))(parameters, embeddings) for function in (whole, grouped)
+    )
+    for own, other in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+        np.testing.assert_allclose(own, other, rtol=2e-4, atol=2e-6 * max(1.0, float(np.abs(other).max())))
+    assert all(np.asarray(slope).any() for slope in jax.tree.leaves(found[1]))
