@@ -17,8 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -36,16 +38,16 @@ from megabase.training.programs import prepare
 from megabase.training.run import batches_of
 from megabase.training.step import Trainer, make_mesh
 
-ROUNDS, STEPS = 4, 20
+ROUNDS, STEPS, KEPT = 3, 250, 20
 MODEL = "fold_0"
-EVERY_WINDOW, EVERY_LINE = 10, 5
+CHECKPOINT, LINE = 125, 25
+"""Updates between checkpoints, and between lines of metrics."""
 
 
 def main() -> None:
     """Measures and prints."""
     logging.disable(logging.INFO)
     config = load(["config/default.yaml", "config/demo.yaml"])
-    # Everything the loop does happens within a round, more often than in use.
     prepare(config.loop)
     folders = {name: f"data/demo/shards/{name}/{MODEL}/train.zarr" for name in config.organisms}
     if not all(Path(folder).exists() for folder in folders.values()):
@@ -57,21 +59,25 @@ def main() -> None:
     model = AlphaGenome(ModelConfig(config.model, heads, len(opened)), dropout=recipe.dropout, rngs=nnx.Rngs(0))
     trainer = Trainer(model, recipe, make_mesh())
     batches = batches_of(opened, heads, recipe, config.model)
-    kept = [batches(step) for step in range(STEPS)]
+    kept = [batches(step) for step in range(KEPT)]
 
     bare, looped, waits, stalls = [], [], [], []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(ROUNDS + 1):
             bare.append(bare_updates(trainer, kept))
             place = Path(folder) / str(number)
-            loop = dataclasses.replace(config.loop, checkpoint_steps=EVERY_WINDOW, log_steps=EVERY_LINE)
+            # What the loop does happens within a round: lines twice, checkpoints eight times as often as by default.
+            loop = dataclasses.replace(config.loop, checkpoint_steps=CHECKPOINT, log_steps=LINE)
             checkpoints = Checkpoints(place, {"round": number}, keep=1)
+            view, ended = fresh(trainer), []
+            view.update = ending(trainer, ended)  # type: ignore[method-assign]
             started = time.perf_counter()
-            run_loop(fresh(trainer), batches, checkpoints, loop, place / "metrics.jsonl", [], batches.drawn)
-            looped.append((time.perf_counter() - started) / STEPS)
+            run_loop(view, batches, checkpoints, loop, place / "metrics.jsonl", [], batches.drawn)
+            looped.append((ended[-1] - started) / STEPS)
             lines = map(json.loads, (place / "metrics.jsonl").read_text().splitlines())
             waits += [line["data_wait"] for line in lines if "data_wait" in line][1:] if number else []
-            stalls += checkpoints.stalled if number else []
+            # The last two hold up no update: the one after the last, and the one that waits for it.
+            stalls += checkpoints.stalled[:-2] if number else []
     step, loop_step = statistics.median(bare[1:]), statistics.median(looped[1:])
     flops = trainer.flops or 0.0
     share = flops / step / matrix_product_rate()
@@ -95,14 +101,27 @@ def fresh(trainer: Trainer) -> Trainer:
     return view  # type: ignore[return-value]
 
 
+def ending(trainer: Trainer, ended: list[float]) -> Callable[..., Any]:
+    """Its update, which notes when the last one is done: the checkpoint after it holds up no other."""
+
+    def update(state: Any, batch: Any, step: int) -> Any:
+        made = trainer.update(state, batch, step)
+        if step == STEPS - 1:
+            jax.block_until_ready(made)
+            ended.append(time.perf_counter())
+        return made
+
+    return update
+
+
 def bare_updates(trainer: Trainer, kept: list) -> float:
     """Seconds of an update, its batch in memory."""
     state = fresh(trainer).initial
     started = time.perf_counter()
-    for step, batch in enumerate(kept):
-        state, made = trainer.update(state, batch, step)
+    for step in range(STEPS):
+        state, made = trainer.update(state, kept[step % len(kept)], step)
     jax.block_until_ready((state, made))
-    return (time.perf_counter() - started) / len(kept)
+    return (time.perf_counter() - started) / STEPS
 
 
 def matrix_product_rate() -> float:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from megabase.artifacts import digest, file_sha256, write_json
 from megabase.errors import InputError
@@ -58,8 +57,9 @@ class Checkpoints:
         if not path.exists():
             leaves = _leaves(state)
             if jax.default_backend() == "cpu":
-                # Orbax reads a processor's arrays where they lie, and the next update writes there.
-                leaves = jax.tree.map(jnp.copy, leaves)
+                # Orbax reads a processor's arrays where they lie, and the next update writes there. Nothing is compiled
+                # for this copy: a program for each of a thousand shapes would hold training up for seconds.
+                leaves = jax.device_put(leaves, {name: x.sharding for name, x in leaves.items()}, may_alias=False)
             self._writer.save(path, leaves)
             self._finishing = threading.Thread(target=self._finish, args=(step,), name="checkpoint", daemon=True)
             self._finishing.start()
