@@ -99,10 +99,9 @@ def evaluate_variants(
 ) -> None:
     """Writes `COLUMNS`: per modality, scorer and metric one value with a 95 % interval.
 
-    Metrics: `auroc` of |score|, planted against controls (or quiet ones, `against`); on planted
-    ones `spearman` of score and true effect (of their
-    magnitudes for a scorer without signs) and, for scorers with signs, `sign_accuracy`. The intervals resample planted
-    variants and controls each among themselves. `scores`: what `megabase.scoring.variants.score_variants` wrote.
+    Metrics: `auroc` of |score|, planted against controls (or quiet ones, `against`); on planted ones `spearman` of
+    score and true effect (of their magnitudes for a scorer without signs) and, for scorers with signs, `sign_accuracy`.
+    The intervals resample planted variants and controls each among themselves. `scores`: what `megabase.scoring.variants.score_variants` wrote.
     """
     table = variant_scores(scores, vcf)
     rows = []
