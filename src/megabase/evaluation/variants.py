@@ -101,7 +101,8 @@ def evaluate_variants(
 
     Metrics: `auroc` of |score|, planted against controls (or quiet ones, `against`); on planted ones `spearman` of
     score and true effect (of their magnitudes for a scorer without signs) and, for scorers with signs, `sign_accuracy`.
-    The intervals resample planted variants and controls each among themselves. `scores`: what `megabase.scoring.variants.score_variants` wrote.
+    The intervals resample planted variants and controls each among themselves. `scores`: what
+    `megabase.scoring.variants.score_variants` wrote.
     """
     table = variant_scores(scores, vcf)
     rows = []
