@@ -255,7 +255,8 @@ def test_a_reference_by_the_list_of_checksums_beside_it(site: Site, web: Web, tm
 def _job(url: str, folder: str, started: object, hold: object, said: object) -> None:
     with fetched_file(row(Path(folder)), "", {"encode": url}, PortalsConfig(requests_per_second=1e6)) as path:
         started.release()  # type: ignore[attr-defined]
-        hold.acquire(timeout=20)  # type: ignore[attr-defined]
+        # Longer than the test waits for anything: a job that gave up would take the file away before the other comes.
+        hold.acquire(timeout=300)  # type: ignore[attr-defined]
         said.put(hashlib.md5(path.read_bytes()).hexdigest())  # type: ignore[attr-defined]
 
 
@@ -267,15 +268,15 @@ def test_two_jobs_share_one_download_and_the_last_releases_it(site: Site, tmp_pa
     jobs = [context.Process(target=_job, args=(site.url, str(tmp_path), started, hold, said)) for hold in holds]
     for job in jobs:
         job.start()
-    assert started.acquire(timeout=30) and started.acquire(timeout=30)  # both are inside at the same time
+    assert started.acquire(timeout=120) and started.acquire(timeout=120)  # both are inside at the same time
     assert len(site.asked("/files/a")) == 1
     holds[0].release()
-    assert said.get(timeout=20) == MD5
-    jobs[0].join(20)
+    assert said.get(timeout=120) == MD5
+    jobs[0].join(120)
     assert left(tmp_path) == ["ENCFF000AAA.bam"]
     holds[1].release()
-    assert said.get(timeout=20) == MD5
-    jobs[1].join(20)
+    assert said.get(timeout=120) == MD5
+    jobs[1].join(120)
     assert left(tmp_path) == []
 
 
