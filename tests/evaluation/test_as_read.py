@@ -23,15 +23,18 @@ NARROW = dataclasses.replace(
     NetworkConfig.demo(), channels=4, channel_step=0, blocks=1, heads=1, key_channels=4, value_channels=4,
     pair_channels=4, pair_heads=1, pair_position_features=4, junction_channels=4,
 )  # fmt: skip
-OWN = {"only": ["CL:caps", "CL:factor"], "without": []}
+OWN = {"only": ["CL:caps", "CL:factor", "CL:tissue1"], "without": []}
+READ = {"CAGE", "CHIP_TF", "SPLICE_SITE_USAGE", "SPLICE_JUNCTIONS"}
+"""Splice sites belong to no biosample."""
 
 
 @pytest.mark.parametrize("pieces", [1, 2])
 def test_a_model_is_judged_on_what_it_reads(tmp_path: Path, pieces: int) -> None:
     store = SmallStore(tmp_path)
+    store.write_splicing(2)
     splits = store.shards()
     test = Shards.open(splits["test"]).of_biosamples(**OWN)
-    assert set(test.tracks) == {"CAGE", "CHIP_TF"}
+    assert set(test.tracks) == READ
     heads = at_resolutions(head_specs({"made": test.tracks}, {"made": 0}), {"cage": [8], "chip_tf": [32]})
     model = tmp_path / "models/narrow"
     described = {

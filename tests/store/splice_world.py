@@ -66,12 +66,16 @@ def write_splicing(store: Path, record: Path, sizes: Mapping[str, int], conditio
     write_groups(store, "splicing", {"content": content})
     for name, table in tables.items():
         table.to_parquet(store / "splicing" / f"{name}.parquet", index=False)
-    names = [f"tissue {i}" for i in range(conditions)]
+    names = {f"tissue {i}": f"CL:tissue{i}" for i in range(conditions)}
     bundles: dict[str, list[dict[str, Any]]] = {
         "SPLICE_SITES": [{"track": kind, "strand": strand} for strand in "+-" for kind in ("donor", "acceptor")],
-        "SPLICE_SITE_USAGE": [{"track": name, "strand": strand} for strand in "+-" for name in names],
-        "SPLICE_JUNCTIONS": [{"track": name, "strand": "."} for name in names],
+        "SPLICE_SITE_USAGE": [
+            {"track": name, "strand": strand, "ontology_curie": term} for strand in "+-" for name, term in names.items()
+        ],
+        "SPLICE_JUNCTIONS": [{"track": name, "strand": ".", "ontology_curie": term} for name, term in names.items()],
     }
-    described = [{"track": name, "track_id": name, "ssu_source": "STAR"} for name in names]
+    described = [
+        {"track": name, "track_id": name, "ontology_curie": term, "ssu_source": "STAR"} for name, term in names.items()
+    ]
     write_json(record, {"content": content, "conditions": described, "bundles": bundles})
     return tables

@@ -75,7 +75,9 @@ class HeldOut:
         self.genes = ExpressedGenes(exons, test.windows) if "RNA_SEQ" in test.tracks else None
         self.splicing: SplicingScores | None = None
         self.spliced: SplicingTruth | None = None
-        if test.conditions:
+        # Where a site is belongs to no biosample: a model of some biosamples' own tracks is not asked, nor what it says
+        # of usage and junctions, which are read at sites.
+        if SITES in test.tracks:
             self.splicing = SplicingScores(test.tracks, len(test.windows), config)
             if truth is not None:
                 curies = [str(condition["ontology_curie"]) for condition in test.conditions]
