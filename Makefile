@@ -31,7 +31,7 @@ demo-long: setup ## The same demo, larger and longer: models near the oracle, va
 
 demo-finetune: setup ## A biosample that the demo's student never saw: fine-tuning against training from scratch
 	@$(SNAKEMAKE) ablations --configfile config/demo.yaml config/demo_finetune.yaml
-	@cut -f 1-4,6-12 results/demo_finetune/evaluation/compared.tsv | grep -E 'metric|pearson|auprc'
+	@cut -f 1-11 results/demo_finetune/evaluation/compared.tsv | grep -E 'metric|pearson|auprc'
 
 region: setup ## The same workflow on real public data (config/region.yaml)
 	@$(SNAKEMAKE) --configfile config/region.yaml
