@@ -51,25 +51,25 @@ TRACKS = {
 DEMO_TRACKS = {"RNA_SEQ": 6, "CAGE": 4, "DNASE": 3, "ATAC": 3, "CHIP_TF": 4, "CHIP_HISTONE": 3, "CONTACT_MAPS": 2}
 
 
-def seconds(call: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Median processor seconds and wall seconds of a call, after one to warm up; what it gives is freed each time."""
-    jax.block_until_ready(call())
+def seconds(call: Callable[[], object], repeats: int) -> list[tuple[float, float]]:
+    """Processor seconds and wall seconds of each of some calls; what one gives is freed before the next."""
     times = []
     for _ in range(repeats):
         started = time.process_time(), time.perf_counter()
         jax.block_until_ready(call())
         times.append((time.process_time() - started[0], time.perf_counter() - started[1]))
-    processor, wall = zip(*times, strict=True)
-    return statistics.median(processor), statistics.median(wall)
+    return times
 
 
-def matrix_rate(gpu: bool) -> float:
-    """Operations per second of a large matrix product: float32 per processor second, on a GPU bfloat16 per second."""
+def matrix_rate(gpu: bool) -> Callable[[], float]:
+    """What measures operations per second of a large matrix product: float32 per processor second, on a GPU bfloat16
+    per second."""
     size = 8192 if gpu else 2048
     # Drawn values: a card takes more power, and more time, for these than for ones.
     a = jax.random.normal(jax.random.key(0), (size, size), jnp.bfloat16 if gpu else jnp.float32)
     product = jax.jit(jnp.matmul).lower(a, a).compile()
-    return 2 * size**3 / seconds(lambda: product(a, a), 10)[gpu]
+    seconds(lambda: product(a, a), 1)
+    return lambda: 2 * size**3 / statistics.median(spent[gpu] for spent in seconds(lambda: product(a, a), 10))
 
 
 def peak_memory(gpu: bool) -> float:
@@ -213,7 +213,7 @@ def main(case: str, tracks: Path | None) -> dict[str, float]:
         lowered = jax.jit(function, donate_argnums=0 if replaces else ()).lower(*given)
         programs.append(compiled(lowered, jax.default_backend(), jax.device_count()))
         given = (arguments[0], jax.eval_shape(function, *given))
-    found |= {"compile": time.perf_counter() - started, "rate": matrix_rate(gpu)}
+    found["compile"] = time.perf_counter() - started
 
     def call() -> object:
         nonlocal arguments
@@ -224,7 +224,15 @@ def main(case: str, tracks: Path | None) -> dict[str, float]:
             arguments = (done[0], *arguments[1:])
         return done
 
-    found["processor"], found["wall"] = seconds(call, 10 if which == "demo" else 3)
+    # The machine's rate changes within minutes: it is measured before, between and after the calls.
+    rate = matrix_rate(gpu)
+    seconds(call, 1)
+    rates, times = [rate()], []
+    for _ in range(10 if which == "demo" else 3):
+        times += seconds(call, 1)
+        rates.append(rate())
+    found["processor"], found["wall"] = (statistics.median(spent) for spent in zip(*times, strict=True))
+    found["rate"] = statistics.median(rates)
     return found | {"floor": operations / found["rate"], "peak": peak_memory(gpu)}
 
 

@@ -14,7 +14,7 @@ from megabase.model.config import NetworkConfig
 from megabase.model.heads import Embeddings
 from megabase.model.initialisation import Draws
 from megabase.model.spec import HeadSpec
-from megabase.model.splicing import SpliceJunctionsHead
+from megabase.model.splicing import SpliceJunctionsHead, softplus
 from megabase.training.junctions import junction_sums
 from megabase.training.losses import junction_loss, pair_sums
 
@@ -52,3 +52,12 @@ def test_groups_add_up_to_the_whole(tissues: int, masks: str) -> None:
     for own, other in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
         np.testing.assert_allclose(own, other, rtol=2e-4, atol=2e-6 * max(1.0, float(np.abs(other).max())))
     assert all(np.asarray(slope).any() for slope in jax.tree.leaves(found[1]))
+
+
+def test_softplus_and_its_slope_are_exact_in_float32() -> None:
+    x = np.concatenate([np.linspace(-30, 30, 20001), [-80.0, 0.0, 100.0, 1e4]]).astype(np.float32)
+    value, slope = jax.vmap(jax.value_and_grad(softplus))(jnp.asarray(x))
+    wide = x.astype(np.float64)
+    np.testing.assert_allclose(value, np.logaddexp(wide, 0), rtol=4e-7, atol=0)
+    with np.errstate(over="ignore"):
+        np.testing.assert_allclose(slope, 1 / (1 + np.exp(-wide)), rtol=8e-7, atol=0)

@@ -12,15 +12,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Bool, Float, Float32, Int
 
 from megabase.model.sharding import platform
-from megabase.model.splicing import TISSUES_AT_ONCE, SitePairs, by_tissue
+from megabase.model.splicing import TISSUES_AT_ONCE, SitePairs, by_tissue, softplus_slope
 from megabase.training.losses import pair_sums
 
 _LINE = 16
 """Tissues that are summed together on a processor: targets of as many stand side by side in a line of its cache."""
-_AXES = (3, 4)
+_AXES = (-2, -1)
 """Donors and acceptors among the axes of counts."""
 
 Sums = tuple[Float32[Array, "4 T B 2 1 K"], Float32[Array, "4 T B 2 K 1"]]
@@ -37,12 +38,16 @@ def junction_sums(pairs: SitePairs, target: Float[Array, "B K K 2*T"], mask: Boo
 def _summed(pairs: SitePairs, target: Array, mask: Array) -> tuple[Sums, Float32[Array, "groups G B 2 K K"]]:
     starts, _, places = _groups(len(pairs.drawn))
 
-    def group(start: Array) -> tuple[Array, tuple[Array, ...]]:
-        counts = by_tissue(pairs.counts, _some(pairs.drawn, start, 0))
-        return counts, pair_sums(_of(target, start), counts, _known(pairs, mask, start), _AXES)
+    def tissue(given: tuple[Array, Array, Array]) -> tuple[Array, ...]:
+        drawn, wanted, known = given
+        counts = pairs.counts(drawn)
+        return counts, *pair_sums(wanted, counts, known, _AXES)
 
-    counts, sums = lax.map(group, starts)
-    along = [jnp.moveaxis(x, 0, 1).reshape(4, -1, *x.shape[3:])[:, places] for x in sums]
+    def group(start: Array) -> tuple[Array, ...]:
+        return by_tissue(tissue, (_some(pairs.drawn, start, 0), _of(target, start), _known(pairs, mask, start)))
+
+    counts, *sums = lax.map(group, starts)
+    along = [jnp.moveaxis(x.reshape(-1, *x.shape[2:])[places], 1, 0) for x in sums]
     return (along[0], along[1]), counts
 
 
@@ -62,8 +67,7 @@ def _slopes(kept: tuple[Any, ...], slopes: Sums) -> tuple[SitePairs, None, None]
         start, counts, own = given
         wanted, known = _of(target, start), _known(pairs, mask, start)
         (slope,) = jax.vjp(lambda counts: pair_sums(wanted, counts, known, _AXES), counts)[1](tuple(own))
-        # d softplus(x) / dx = sigmoid(x) = 1 - exp(-softplus(x)): the products are not made again.
-        slope = -slope * jnp.expm1(-counts)
+        slope *= softplus_slope(counts)
 
         def products(drawn: Array, sites: Any) -> Array:
             return by_tissue(pairs._replace(sites=sites).products, drawn)
@@ -103,8 +107,15 @@ def _of(x: Array, start: Array) -> Array:
     them together as it is."""
     if x.shape[-1] == 1:
         return x.transpose(3, 0, 1, 2)[:, :, None]
-    # Made once, before the loop over counts: in that loop each value would be read from a line of its own.
-    return lax.optimization_barrier(_some(x.reshape(*x.shape[:-1], 2, -1), start, 4).transpose(4, 0, 3, 1, 2))
+    own = _some(x.reshape(*x.shape[:-1], 2, -1), start, 4)
+    if whole := platform() == "cpu" and jax.sharding.get_abstract_mesh().size <= 1:
+        own = lax.optimization_barrier(own)
+    turned = own.transpose(4, 0, 3, 1, 2)
+    if whole:
+        # Of what is divided over devices the compiler chooses the layout.
+        turned = with_layout_constraint(turned, Layout(tuple(range(turned.ndim))))
+    # Taken, then laid out as counts are, each once: in a loop over counts every value is read from a line of its own.
+    return lax.optimization_barrier(turned)
 
 
 def _known(pairs: SitePairs, mask: Array, start: Array) -> Bool[Array, "G B 2 K K"]:
