@@ -43,6 +43,11 @@ def test_whole_windows_are_found_also_in_blocks() -> None:
     assert full_length(text, 16_384) == ["1,16,1024,64", "16,1028,64", "2,16384,64", "64,16384"]
 
 
+def test_a_long_axis_of_weights_and_a_share_of_blocks_are_no_whole_windows() -> None:
+    assert full_length("f32[2,563712]", 16_384) == []
+    assert full_length("bf16[1,64,1024,1024] bf16[64,1028,1024]", 524_288) == []
+
+
 SHAPE = jax.ShapeDtypeStruct
 
 

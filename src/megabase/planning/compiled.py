@@ -12,6 +12,8 @@ from megabase.model.convolutions import BLOCK
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 """Operations in which devices exchange values."""
 _BYTES = {"pred": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "f16": 2, "bf16": 2, "s64": 8, "u64": 8, "f64": 8}
+_BEYOND = range(16)
+"""Positions that a convolution sees beyond a block's ends, both together."""
 _SHAPE = re.compile(r"\b(pred|bf16|[fsu]\d+)\[([\d,]*)\]")
 
 
@@ -38,18 +40,18 @@ def exchanged(text: str) -> dict[str, Exchanged]:
 
 def full_length(text: str, length: int, channels: int = 64) -> list[str]:
     """Shapes of arrays with a whole window of `length` positions and at least so many channels: an axis as long as the
-    window, or blocks of a folded convolution that add up to it."""
+    window (or windows, or as long and what a convolution sees beyond), or blocks of a folded convolution that add up to
+    it."""
     found = set()
     for _, shape in set(_SHAPE.findall(text)):
         sizes = [int(size) for size in shape.split(",") if size]
         if math.prod(sizes) < channels * length:
             continue
-        blocks = any(
-            BLOCK <= own < BLOCK + 16 and count * BLOCK >= length and math.prod(sizes) >= channels * count * own
-            for count, own in itertools.pairwise(sizes)
-            if len(sizes) > 2
-        )
-        if max(sizes) >= length or blocks:
+        # Of two axes as long as a block the second has channels.
+        pairs = itertools.pairwise(sizes) if len(sizes) > 2 else ()
+        count, own = next(((count, own) for count, own in pairs if own - BLOCK in _BEYOND), (0, 0))
+        blocks = count * BLOCK >= length and math.prod(sizes) >= channels * count * own
+        if blocks or any(size >= length and size % length in _BEYOND for size in sizes):
             found.add(shape)
     return sorted(found)
 
