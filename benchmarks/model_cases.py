@@ -26,7 +26,7 @@ from flax import nnx
 from jaxtyping import Array
 from model_operations import forward_operations
 
-from megabase.model.compiling import compiled
+from megabase.model.compiling import compiled, keep_memory
 from megabase.model.config import NetworkConfig
 from megabase.model.network import AlphaGenome
 from megabase.model.spec import ModelConfig, head_specs
@@ -185,6 +185,9 @@ def main(case: str, tracks: Path | None) -> dict[str, float]:
     which, what, bp, device = case.split("-")
     gpu, length = device == "gpu", int(bp)
     numbers = {"dtype": "bfloat16" if gpu else "float32", "remat": gpu}
+    if what in ("gradient", "step", "train"):
+        # As `training.programs.prepare` has it.
+        keep_memory()
     started = time.process_time()
     model = AlphaGenome(demo() if which == "demo" else paper(tracks, **numbers), rngs=nnx.Rngs(0))
     found = {"initialise": time.process_time() - started}

@@ -1,12 +1,16 @@
-"""What is to be computed again in the backward pass is not kept for it."""
+"""What is to be computed again in the backward pass is not kept for it; memory is, from one call to the next."""
 
 from __future__ import annotations
 
+import ctypes
+import subprocess
+import sys
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from megabase.model.compiling import compiled
@@ -38,3 +42,27 @@ def test_blocks_keep_their_input_alone() -> None:
     assert kept[0] < (BLOCKS + 5) * activation + 4 * weights < kept[1], kept
     for own, other in zip(*(jax.tree.leaves(program(parameters)) for program in (ours, plain)), strict=True):
         assert np.allclose(own, other, rtol=1e-3, atol=1e-5 * float(jnp.abs(other).max()))
+
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from megabase.model.compiling import keep_memory
+if sys.argv[1] == "kept":
+    keep_memory()
+for _ in range(2):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.ones(1 << 26, np.uint8)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+"""How many pages of 64 MiB the system has to give, when as much was freed before."""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="the GNU C library's way alone")
+def test_freed_memory_is_used_again() -> None:
+    kept, given = (
+        int(subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True).stdout)
+        for how in ("kept", "given back")
+    )
+    # Pages are of 4 KiB, or of 2 MiB where the system makes large ones by itself.
+    assert kept < 8 <= given, (kept, given)

@@ -15,14 +15,14 @@ from typing import Any
 import jax
 from jax.stages import Compiled, Lowered
 
-from megabase.model.compiling import compiled
+from megabase.model.compiling import compiled, keep_memory
 from megabase.training.config import LoopConfig
 
 logger = logging.getLogger(__name__)
 
 
 def prepare(config: LoopConfig) -> None:
-    """Sets where compiled programs are kept, and how many cores this process computes on.
+    """Sets where compiled programs are kept, how many cores this process computes on, and that it keeps its memory.
 
     Before the first computation: JAX's thread pools are made then, and never change. JAX_COMPILATION_CACHE_DIR, where
     set, goes before the config.
@@ -34,6 +34,7 @@ def prepare(config: LoopConfig) -> None:
     if config.compilation_cache and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(Path(config.compilation_cache).resolve()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    keep_memory()
 
 
 class Program:
