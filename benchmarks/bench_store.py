@@ -168,12 +168,14 @@ def masked(content: bytes) -> bytes:
 
 
 def compared(readers: dict[str, Callable[[int], object]], starts: list[int]) -> dict[str, float]:
-    """Median GB/s of bfloat16 values, whatever they are stored as; the contenders take turns on each window."""
+    """Median GB/s of bfloat16 values, whatever they are stored as; the contenders take turns on each window, in an
+    order that is drawn: each finds the processor's cache as another left it."""
     seconds: dict[str, list[float]] = {name: [] for name in readers}
+    draw = np.random.default_rng(0)
     for start in starts:
-        for name, read in readers.items():
+        for name in draw.permutation(list(readers)).tolist():
             began = time.process_time()
-            read(start)
+            readers[name](start)
             seconds[name].append(time.process_time() - began)
     return {name: WINDOW * TRACKS * 2 / statistics.median(times) / 1e9 for name, times in seconds.items()}
 
