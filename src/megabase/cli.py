@@ -304,7 +304,7 @@ def page(
     Args:
         weights: Folder of the model, such as results/demo/models/student.
         out: HTML file; it needs no other.
-        variant: chrom:position:REF>ALT, 1-based, such as chr1:108193:A>G.
+        variant: chrom:position:REF>ALT, 1-based, such as chr1:21462:A>G.
         region: Instead of a variant: chrom:start-end, 0-based and half-open.
         reference: Folder of the reference; looked for under data/ by default.
         organism: Name of the organism in the model; not needed where it has one.

@@ -17,6 +17,8 @@ rule train_model:
     conda:
         "../../envs/train.yaml"
     threads: settings.loop.threads or workflow.cores
+    # The longest jobs first: what is short fills the cores at the end.
+    priority: 2
     resources:
         mem_mb=4000,
     params:

@@ -29,7 +29,7 @@ def page(
     window: int | None = None,
     single_strand: bool = False,
 ) -> Path:
-    """Predicts a variant (`chr1:108193:A>G`, 1-based) or a region (chrom:start-end, 0-based half-open) and writes a
+    """Predicts a variant (`chr1:21462:A>G`, 1-based) or a region (chrom:start-end, 0-based half-open) and writes a
     self-contained HTML to `out`; gives it back.
 
     `window`: length in bp of the sequence around it; that of training if None. Raises InputError for weights, a
@@ -103,6 +103,6 @@ def _parsed(text: str) -> genome.Variant:
 
     found = _VARIANT.match(text)
     if not found or found[3].upper() == found[4].upper():
-        remedy = "give chromosome, 1-based position and alleles, such as chr1:108193:A>G"
+        remedy = "give chromosome, 1-based position and alleles, such as chr1:21462:A>G"
         raise InputError(f"`{text}` is no variant", where="--variant", remedy=remedy)
     return genome.Variant(found[1], int(found[2]), found[3].upper(), found[4].upper())
