@@ -13,12 +13,12 @@ rule train_model:
         "<results>/benchmarks/{model}.train_model.tsv"
     wildcard_constraints:
         model=any_of(model for model in settings.trained if model not in STUDENTS + TEACHERS + FINETUNED),
+    # The longest jobs first: what is short fills the cores at the end.
+    priority: 2
     retries: settings.loop.retries
     conda:
         "../../envs/train.yaml"
     threads: settings.loop.threads or workflow.cores
-    # The longest jobs first: what is short fills the cores at the end.
-    priority: 2
     resources:
         mem_mb=4000,
     params:
