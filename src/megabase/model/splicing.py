@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Bool, Float, Float32, Int, Int32
@@ -29,6 +30,8 @@ SITE_KINDS = ("pos_donor", "pos_acceptor", "neg_donor", "neg_acceptor")
 TISSUES_AT_ONCE = 8
 """Tissues whose embeddings of all sites are held together: all 367 would take 2 GB for 512 sites. On processors one at
 a time, so that they stay in the cache, and none are left over to be joined to the rest."""
+_LINE = 16
+"""Tissues whose counts are laid out together on a processor: as many stand side by side in a line of its cache."""
 
 
 def _bins(embeddings: Embeddings, spec: HeadSpec) -> Float[Array, "B N C"]:
@@ -103,12 +106,24 @@ class SpliceJunctionsHead(nnx.Module):
         back as `splice_site_positions`.
         """
         pairs = self.pairs(embeddings, organism_index, positions)
-        counts = by_tissue(pairs.counts, pairs.drawn)
-        counts = jnp.where(pairs.valid.T[:, :, None, None, None] & pairs.known, counts, 0.0)
-        predictions = counts.transpose(1, 3, 4, 2, 0).reshape(*counts.shape[1:2], *counts.shape[3:], -1)
         mask = pairs.known.transpose(0, 2, 3, 1)[..., None] & pairs.valid[:, None, None, None]
-        mask = mask.reshape(predictions.shape)
-        return {"predictions": predictions, "splice_junction_mask": mask, "splice_site_positions": positions}
+        starts = tissue_groups(self.spec.tracks)[0]
+
+        def with_group(predictions: Array, start: Array) -> tuple[Array, None]:
+            counts = by_tissue(pairs.counts, some_tissues(pairs.drawn, start, 0))
+            valid = some_tissues(pairs.valid.T, start, 0)[:, :, None, None, None]
+            own = jnp.where(valid & pairs.known, counts, 0.0).transpose(1, 3, 4, 2, 0)
+            return lax.dynamic_update_slice_in_dim(predictions, own, start, 4), None
+
+        # Each group is laid out as what is predicted while it is in the cache.
+        nothing = divided(jnp.zeros(mask.shape, pairs.drawn.dtype))
+        predictions, _ = lax.scan(with_group, nothing, jnp.asarray(starts))
+        flat = (*mask.shape[:3], -1)
+        return {
+            "predictions": predictions.reshape(flat),
+            "splice_junction_mask": mask.reshape(flat),
+            "splice_site_positions": positions,
+        }
 
     def pairs(
         self, embeddings: Embeddings, organism_index: Int[Array, " B"], positions: Int32[Array, "B 4 K"]
@@ -195,6 +210,24 @@ def by_tissue(function: Callable[[Any], Any], given: Any) -> Any:
     backward pass."""
     together = None if platform() == "cpu" else TISSUES_AT_ONCE
     return lax.map(jax.checkpoint(function), given, batch_size=together)
+
+
+def tissue_groups(
+    tissues: int,
+) -> tuple[Int[np.ndarray, " groups"], Bool[np.ndarray, "groups G"], Int[np.ndarray, " T"]]:
+    """The first tissue of each group, the last of which begins early enough to be as large as the others; which of
+    their tissues no group before has; and where each tissue stands among those of all groups, one after the other."""
+    size = min(tissues, _LINE if platform() == "cpu" else TISSUES_AT_ONCE)
+    own = np.arange(0, tissues, size)
+    starts = np.minimum(own, tissues - size)
+    places = np.arange(tissues)
+    return starts, starts[:, None] + np.arange(size) >= own[:, None], places + (own - starts)[places // size]
+
+
+def some_tissues(x: Array, start: Array, axis: int) -> Array:
+    """Those of a group, of all along an axis."""
+    size = tissue_groups(x.shape[axis])[1].shape[1]
+    return lax.dynamic_slice_in_dim(x, start, size, axis)
 
 
 def likely_sites(

@@ -13,14 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
-from jaxtyping import Array, Bool, Float, Float32, Int
+from jaxtyping import Array, Bool, Float, Float32
 
 from megabase.model.sharding import platform
-from megabase.model.splicing import TISSUES_AT_ONCE, SitePairs, by_tissue, softplus_slope
+from megabase.model.splicing import SitePairs, by_tissue, softplus_slope, some_tissues, tissue_groups
 from megabase.training.losses import pair_sums
 
-_LINE = 16
-"""Tissues that are summed together on a processor: targets of as many stand side by side in a line of its cache."""
 _AXES = (-2, -1)
 """Donors and acceptors among the axes of counts."""
 
@@ -36,7 +34,7 @@ def junction_sums(pairs: SitePairs, target: Float[Array, "B K K 2*T"], mask: Boo
 
 
 def _summed(pairs: SitePairs, target: Array, mask: Array) -> tuple[Sums, Float32[Array, "groups G B 2 K K"]]:
-    starts, _, places = _groups(len(pairs.drawn))
+    starts, _, places = tissue_groups(len(pairs.drawn))
 
     def tissue(given: tuple[Array, Array, Array]) -> tuple[Array, ...]:
         drawn, wanted, known = given
@@ -44,7 +42,7 @@ def _summed(pairs: SitePairs, target: Array, mask: Array) -> tuple[Sums, Float32
         return counts, *pair_sums(wanted, counts, known, _AXES)
 
     def group(start: Array) -> tuple[Array, ...]:
-        return by_tissue(tissue, (_some(pairs.drawn, start, 0), _of(target, start), _known(pairs, mask, start)))
+        return by_tissue(tissue, (some_tissues(pairs.drawn, start, 0), _of(target, start), _known(pairs, mask, start)))
 
     counts, *sums = lax.map(group, starts)
     along = [jnp.moveaxis(x.reshape(-1, *x.shape[2:])[places], 1, 0) for x in sums]
@@ -58,7 +56,7 @@ def _kept(pairs: SitePairs, target: Array, mask: Array) -> tuple[Sums, tuple[Any
 
 def _slopes(kept: tuple[Any, ...], slopes: Sums) -> tuple[SitePairs, None, None]:
     pairs, target, mask, counts = kept
-    starts, fresh, places = _groups(len(pairs.drawn))
+    starts, fresh, places = tissue_groups(len(pairs.drawn))
     zeros = jax.tree.map(jnp.zeros_like, pairs.sites)
     tissues = starts[:, None] + np.arange(fresh.shape[1])
     by_group = [jnp.moveaxis(x[:, tissues] * fresh[..., None, None, None, None], 1, 0) for x in slopes]
@@ -72,7 +70,7 @@ def _slopes(kept: tuple[Any, ...], slopes: Sums) -> tuple[SitePairs, None, None]
         def products(drawn: Array, sites: Any) -> Array:
             return by_tissue(pairs._replace(sites=sites).products, drawn)
 
-        drawn, sites = jax.vjp(products, _some(pairs.drawn, start, 0), pairs.sites)[1](slope)
+        drawn, sites = jax.vjp(products, some_tissues(pairs.drawn, start, 0), pairs.sites)[1](slope)
         return jax.tree.map(jnp.add, moved, sites), drawn
 
     sites, drawn = lax.scan(group, zeros, (jnp.asarray(starts), counts, by_group))
@@ -84,30 +82,12 @@ def _slopes(kept: tuple[Any, ...], slopes: Sums) -> tuple[SitePairs, None, None]
 junction_sums.defvjp(_kept, _slopes)
 
 
-def _groups(
-    tissues: int,
-) -> tuple[Int[np.ndarray, " groups"], Bool[np.ndarray, "groups G"], Int[np.ndarray, " T"]]:
-    """The first tissue of each group, the last of which begins early enough to be as large as the others; which of
-    their tissues no group before has; and where each tissue stands among those of all groups, one after the other."""
-    size = min(tissues, _LINE if platform() == "cpu" else TISSUES_AT_ONCE)
-    own = np.arange(0, tissues, size)
-    starts = np.minimum(own, tissues - size)
-    places = np.arange(tissues)
-    return starts, starts[:, None] + np.arange(size) >= own[:, None], places + (own - starts)[places // size]
-
-
-def _some(x: Array, start: Array, axis: int) -> Array:
-    """The tissues of a group."""
-    size = _groups(x.shape[axis])[1].shape[1]
-    return lax.dynamic_slice_in_dim(x, start, size, axis)
-
-
 def _of(x: Array, start: Array) -> Array:
     """What the store has of a group's tissues [B, D, A, 2 T], as counts stand: [G, B, 2, D, A]; what it has for all of
     them together as it is."""
     if x.shape[-1] == 1:
         return x.transpose(3, 0, 1, 2)[:, :, None]
-    own = _some(x.reshape(*x.shape[:-1], 2, -1), start, 4)
+    own = some_tissues(x.reshape(*x.shape[:-1], 2, -1), start, 4)
     if whole := platform() == "cpu" and jax.sharding.get_abstract_mesh().size <= 1:
         own = lax.optimization_barrier(own)
     turned = own.transpose(4, 0, 3, 1, 2)
@@ -119,4 +99,4 @@ def _of(x: Array, start: Array) -> Array:
 
 
 def _known(pairs: SitePairs, mask: Array, start: Array) -> Bool[Array, "G B 2 K K"]:
-    return pairs.known & _some(pairs.valid.T, start, 0)[:, :, None, None, None] & _of(mask, start)
+    return pairs.known & some_tissues(pairs.valid.T, start, 0)[:, :, None, None, None] & _of(mask, start)
