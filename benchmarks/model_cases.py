@@ -143,14 +143,16 @@ def forward(model: AlphaGenome, windows: int, length: int) -> tuple[tuple[Any, A
 
 
 def gradient(model: AlphaGenome, length: int) -> tuple[tuple[Any], tuple[Any, ...]]:
-    """Loss and gradient as a training step takes them, without the optimizer."""
+    """Loss and gradient as a training step takes them, without the optimizer, into the arrays of those `before`."""
     trainer = Trainer(shapes_of(model.config), TrainingConfig(), make_mesh(1, 1))
 
-    def learnt(parameters: Any, statistics: Any, batch: Any) -> Any:
+    def learnt(before: Any, parameters: Any, statistics: Any, batch: Any) -> Any:
         # The step's own, beside which nothing else is to be measured.
         return trainer._learnt(parameters, statistics, batch, trainer._seen(batch), jax.random.key(0))
 
-    return (learnt,), (*plain(model)[1:], jax.tree.map(jnp.asarray, batch_of(model.config, length)))
+    given = (*plain(model)[1:], jax.tree.map(jnp.asarray, batch_of(model.config, length)))
+    before = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(learnt, None, *given))
+    return (learnt,), (before, *given)
 
 
 def step(model: AlphaGenome, length: int) -> tuple[tuple[Any], tuple[Any, ...]]:
@@ -209,11 +211,11 @@ def main(case: str, tracks: Path | None) -> dict[str, float]:
             operations *= 3
     del model
     started = time.perf_counter()
-    # An update replaces the state it is given.
-    replaces = what == "train"
+    # An update replaces the state it is given, a gradient that of the call before, as where gradients are added up.
+    replaces = {"train": lambda done: done[0], "gradient": lambda done: done}.get(what)
     programs, given = [], arguments
     for function in functions:
-        lowered = jax.jit(function, donate_argnums=0 if replaces else ()).lower(*given)
+        lowered = jax.jit(function, donate_argnums=0 if replaces else (), keep_unused=True).lower(*given)
         programs.append(compiled(lowered, jax.default_backend(), jax.device_count()))
         given = (arguments[0], jax.eval_shape(function, *given))
     found["compile"] = time.perf_counter() - started
@@ -224,7 +226,7 @@ def main(case: str, tracks: Path | None) -> dict[str, float]:
         for program in programs[1:]:
             done = program(arguments[0], done)
         if replaces:
-            arguments = (done[0], *arguments[1:])
+            arguments = (replaces(done), *arguments[1:])
         return done
 
     # The machine's rate changes within minutes: it is measured before, between and after the calls.
