@@ -186,7 +186,7 @@ def main(case: str, tracks: Path | None) -> dict[str, float]:
     """`case`: model, what is done, length, device: `paper-forward-16384-cpu`."""
     which, what, bp, device = case.split("-")
     gpu, length = device == "gpu", int(bp)
-    numbers = {"dtype": "bfloat16" if gpu else "float32", "remat": gpu}
+    numbers = {"dtype": "bfloat16" if gpu else "float32", "remat": "elementwise" if gpu else "nothing"}
     if what in ("gradient", "step", "train"):
         # As `training.programs.prepare` has it.
         keep_memory()

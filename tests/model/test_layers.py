@@ -186,3 +186,26 @@ def test_rotary_halves_are_the_rotary_embedding() -> None:
     even, odd = turn(x[..., 0, ::2], x[..., 0, 1::2], turns(places, 8, 64, jnp.dtype("float32")))
     rotated = rotate(x, places, 64)[:, :, 0]
     np.testing.assert_allclose(np.stack((even, odd), axis=-1).reshape(rotated.shape), rotated, rtol=1e-6)
+
+
+def test_a_head_learns_by_products_in_the_dtype_that_it_computes_in(draws: Draws) -> None:
+    module = MultiOrganismLinear(2, 96, 64, draws)
+    graph, parameters = nnx.split(module)
+    x, wanted = (jax.random.normal(jax.random.key(i), (2, 200, width)) for i, width in enumerate((96, 64)))
+
+    def slopes(dtype: Any) -> Any:
+        def loss(parameters: nnx.State, x: jax.Array) -> jax.Array:
+            y = nnx.merge(graph, parameters, copy=True)(x.astype(dtype), jnp.asarray([1, 0]))
+            assert y.dtype == jnp.float32
+            return jnp.sum(jnp.square(y - wanted))
+
+        return jax.jit(jax.grad(loss, (0, 1))).lower(parameters, x)
+
+    program = slopes(jnp.bfloat16)
+    products = [line for line in program.as_text().splitlines() if "dot_general" in line]
+    assert len(products) == 3
+    assert all(": (tensor<" in line and line.split(" : ")[-1].split("->")[0].count("bf16") == 2 for line in products)
+    exact, narrow = (jax.tree.leaves(lowered.compile()(parameters, x)) for lowered in (slopes(jnp.float32), program))
+    for a, b in zip(exact, narrow, strict=True):
+        assert a.dtype == b.dtype == jnp.float32
+        assert float(jnp.linalg.norm(a - b) / jnp.linalg.norm(a)) < 0.01

@@ -14,7 +14,7 @@ import pytest
 from flax import nnx
 
 from megabase.errors import InputError
-from megabase.model.config import NetworkConfig
+from megabase.model.config import NetworkConfig, Remat
 from megabase.model.network import AlphaGenome
 from megabase.model.spec import HeadSpec, ModelConfig, head_specs
 from megabase.model.weights import shapes_of
@@ -200,8 +200,10 @@ def test_dropout_is_decided_by_the_key() -> None:
     assert not np.allclose(some, none)
 
 
-@pytest.mark.parametrize("remat", [pytest.param(False, marks=pytest.mark.long), True])
-def test_gradients_are_finite_and_reach_every_parameter(remat: bool) -> None:
+@pytest.mark.parametrize(
+    "remat", [*(pytest.param(other, marks=pytest.mark.long) for other in ("nothing", "everything")), "elementwise"]
+)
+def test_gradients_are_finite_and_reach_every_parameter(remat: Remat) -> None:
     # Stages of one width are compiled in half the time.
     graph, *states = nnx.split(build(small(remat=remat, channel_step=0), dropout=0.1), nnx.Param, nnx.BatchStat)
     parameters, statistics = map(nnx.to_pure_dict, states)
@@ -226,11 +228,24 @@ def test_gradients_are_finite_and_reach_every_parameter(remat: bool) -> None:
     assert all(np.isfinite(leaf).all() for leaf in names.values())
     assert [name for name, leaf in names.items() if not np.any(leaf)] == []
     assert all(jax.tree.leaves(jax.tree.map(lambda a, b: bool((a != b).all()), statistics, moved)))
-    if remat:
-        plain = nnx.split(build(small(remat=False), dropout=0.1), nnx.Param, ...)
-        np.testing.assert_array_equal(
-            *[np.asarray(jax.tree.leaves(state)[0]) for state in (plain[1], nnx.split(build(), nnx.Param, ...)[1])]
-        )
+
+
+def test_what_is_computed_again_are_no_products_unless_everything_is() -> None:
+    def counted(remat: Remat) -> tuple[int, ...]:
+        graph, parameters, rest = nnx.split(build(small(remat=remat, channel_step=0)), nnx.Param, ...)
+
+        def loss(parameters: nnx.State) -> jax.Array:
+            embeddings = nnx.merge(graph, parameters, rest, copy=True).embed(dna(4096), ORGANISMS, train=True)
+            return sum(jnp.mean(jnp.square(x)) for x in embeddings)
+
+        program = jax.jit(jax.grad(loss)).lower(parameters).as_text()
+        names = ("stablehlo.convolution", "stablehlo.dot_general", "stablehlo.rsqrt")
+        return tuple(program.count(name) for name in names)
+
+    (convolutions, products, norms), some, everything = map(counted, ("nothing", "elementwise", "everything"))
+    assert some[0] == convolutions < everything[0]
+    assert products < some[1] < everything[1]
+    assert norms < some[2]
 
 
 def test_bfloat16_is_close_to_float32_and_predicts_float32() -> None:

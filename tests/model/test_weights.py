@@ -25,7 +25,7 @@ EXAMPLE = "encoder.stem.conv.w"
 def model() -> AlphaGenome:
     config = NetworkConfig(
         channels=4, channel_step=2, blocks=1, heads=2, key_channels=4, value_channels=4, pair_channels=4, pair_heads=2,
-        pair_position_features=4, junction_channels=4, dtype="float32", remat=False,
+        pair_position_features=4, junction_channels=4, dtype="float32", remat="nothing",
     )  # fmt: skip
     model = AlphaGenome(ModelConfig(config, (SPEC,), 1), dropout=0.3, rngs=nnx.Rngs(3))
     model.encoder.stem.block.norm.var_ema.set_value(jnp.arange(4.0))

@@ -18,6 +18,7 @@ PAIR_BIN = TOKEN * TOKENS_PER_PAIR_BIN
 """Base pairs per pair bin (2,048): every sequence is a multiple of it."""
 
 Even = Annotated[int, Field(ge=2, multiple_of=2)]
+Remat = Literal["everything", "elementwise", "nothing"]
 
 
 @settings
@@ -51,8 +52,9 @@ class NetworkConfig:
     dtype: Literal["bfloat16", "float32", "float64"] = "bfloat16"
     """Arithmetic of the forward pass; parameters are float32. float64 is for comparing programs, and needs JAX's
     `jax_enable_x64`."""
-    remat: bool = True
-    """Recompute activations in the backward pass to save memory."""
+    remat: Remat = "everything"
+    """What of a forward pass is computed again in the backward pass, to save memory: everything, all but convolutions
+    and products with parameters (`elementwise`), or nothing."""
     residual_scale: float = 0.9
     """Initial scale of the decoder's upsampled path (paper 0.9; the released code says 1)."""
 
@@ -100,5 +102,5 @@ class NetworkConfig:
             junction_channels=16,
             junction_sites=64,
             dtype="float32",
-            remat=False,
+            remat="nothing",
         )

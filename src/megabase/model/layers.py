@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
+from jax.extend.core import Primitive
 from jaxtyping import Array, Float, Float32, Int, Key
 
+from megabase.model.config import Remat
 from megabase.model.convolutions import convolve
 from megabase.model.initialisation import Draws
 
@@ -47,9 +49,19 @@ def dropout(x: Float[Array, "*any"], rate: float, key: Key[Array, ""] | None) ->
     return jnp.where(kept, x / (1.0 - rate), jnp.zeros((), x.dtype))
 
 
-def stage(remat: bool, call: Callable[..., Any], module: nnx.Module, *args: Any) -> Any:
-    """`call(module, *args)`; with `remat` its activations are computed again in the backward pass."""
-    return nnx.remat(call)(module, *args) if remat else call(module, *args)
+def stage(remat: Remat, call: Callable[..., Any], module: nnx.Module, *args: Any) -> Any:
+    """`call(module, *args)`, of which `remat` says what is computed again in the backward pass."""
+    if remat == "nothing":
+        return call(module, *args)
+    return nnx.remat(call, policy=_is_product if remat == "elementwise" else None)(module, *args)
+
+
+def _is_product(primitive: Primitive, *_: Any, **parameters: Any) -> bool:
+    """Whether what a primitive gives took many operations a value: a convolution's, or a product's with parameters, not
+    those of attention, which are as many as pairs of positions."""
+    if primitive is lax.dot_general_p:
+        return not parameters["dimension_numbers"][1][0]
+    return primitive is lax.conv_general_dilated_p
 
 
 class RMSBatchNorm(nnx.Module):
@@ -109,6 +121,23 @@ class Linear(nnx.Module):
         return y if self.b is None else y + self.b[...].astype(x.dtype)
 
 
+@jax.custom_vjp
+def _mapped(x: Float[Array, "B *positions I"], w: Float[Array, "B I O"]) -> Float32[Array, "B *positions O"]:
+    """`x w`, accumulated in float32. Its gradients are products in the dtype of `x` as well: left to JAX they would be
+    in that of what is accumulated, which takes a GPU four times as long."""
+    return jnp.einsum("b...i,bio->b...o", x, w, preferred_element_type=wide(x))
+
+
+def _mapped_slopes(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
+    x, w = kept
+    slope = slope.astype(x.dtype)
+    back = jnp.einsum("b...o,bio->b...i", slope, w)
+    return back, jnp.einsum("b...i,b...o->bio", x, slope, preferred_element_type=wide(x)).astype(w.dtype)
+
+
+_mapped.defvjp(lambda x, w: (_mapped(x, w), (x, w)), _mapped_slopes)
+
+
 class MultiOrganismLinear(nnx.Module):
     """A linear map of its own for each organism; accumulated and returned in float32 (architecture reference 6)."""
 
@@ -121,7 +150,7 @@ class MultiOrganismLinear(nnx.Module):
     ) -> Float32[Array, "B *positions outputs"]:
         w = self.w[...][organism_index].astype(x.dtype)
         b = self.b[...][organism_index]
-        y = jnp.einsum("b...i,bio->b...o", x, w, preferred_element_type=wide(x))
+        y = _mapped(x, w)
         return y + b.reshape(b.shape[0], *[1] * (x.ndim - 2), b.shape[1])
 
 
