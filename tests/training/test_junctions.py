@@ -1,4 +1,4 @@
-"""Sums of junctions and their gradients, made some tissues at a time, are those of all predictions at once."""
+"""The loss of junctions and its gradient, made some tissues at a time, are those of all predictions at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from megabase.model.heads import Embeddings
 from megabase.model.initialisation import Draws
 from megabase.model.spec import HeadSpec
 from megabase.model.splicing import SpliceJunctionsHead, softplus
-from megabase.training.junctions import junction_sums
+from megabase.training.junctions import pairs_loss
 from megabase.training.losses import junction_loss, pair_sums
 
 SITES, LENGTH, CONFIG = 6, 2048, NetworkConfig.demo()
@@ -44,11 +44,12 @@ def test_groups_add_up_to_the_whole(tissues: int, masks: str) -> None:
 
     def grouped(parameters: Any, embeddings: jax.Array) -> jax.Array:
         pairs = nnx.merge(graph, parameters).pairs(Embeddings(embeddings_1bp=embeddings), index, positions)
-        return junction_loss(junction_sums(pairs, target, jnp.asarray(mask)))
+        return pairs_loss(pairs, target, jnp.asarray(mask), False)
 
     expected, found = (
         jax.jit(jax.value_and_grad(function, argnums=(0, 1)))(parameters, embeddings) for function in (whole, grouped)
     )
+    np.testing.assert_allclose(jax.jit(grouped)(parameters, embeddings), found[0], rtol=1e-6)
     for own, other in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
         np.testing.assert_allclose(own, other, rtol=2e-4, atol=2e-6 * max(1.0, float(np.abs(other).max())))
     assert all(np.asarray(slope).any() for slope in jax.tree.leaves(found[1]))

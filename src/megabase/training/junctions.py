@@ -1,85 +1,97 @@
-"""Sums over predicted junctions, some tissues at a time.
+"""The loss of predicted junctions and its gradient, some tissues at a time.
 
-All pairs of 512 donors and acceptors in 367 tissues and two strands are 0.77 GB. Of them the loss needs sums along
-donors and along acceptors alone (`losses.junction_loss`); what is kept for its gradient are the counts, once.
+All pairs of 512 donors and acceptors in 367 tissues and two strands are 0.77 GB. The loss compares sites of a tissue
+with each other alone (`losses.junction_loss`), so counts, loss and gradient of some tissues are made together, while
+the counts are in the cache, and none are kept.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Bool, Float, Float32
 
 from megabase.model.sharding import platform
-from megabase.model.splicing import SitePairs, by_tissue, softplus_slope, some_tissues, tissue_groups
-from megabase.training.losses import pair_sums
+from megabase.model.splicing import Sides, SitePairs, some_tissues, tissue_groups
+from megabase.training.losses import junction_loss, pair_sums
 
 _AXES = (-2, -1)
 """Donors and acceptors among the axes of counts."""
 
-Sums = tuple[Float32[Array, "4 T B 2 1 K"], Float32[Array, "4 T B 2 K 1"]]
-"""`losses.pair_sums` along donors, and along acceptors."""
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def pairs_loss(
+    pairs: SitePairs, target: Float[Array, "B K K 2*T"], mask: Bool[Array, "B #K #K 2*T_or_1"], compressed: bool
+) -> Float32[Array, ""]:
+    """`losses.junction_loss` of the counts that a head predicts, over the pairs that are known: both sites are there,
+    the tissue is no padding, and `mask` is true. `compressed`: whether the target is. Differentiable with respect to
+    what is drawn and the sites in `pairs`."""
+    loss: Array = _added_up(pairs, target, mask, compressed, differentiated=False)[0]
+    return loss
 
 
-@jax.custom_vjp
-def junction_sums(pairs: SitePairs, target: Float[Array, "B K K 2*T"], mask: Bool[Array, "B #K #K 2*T_or_1"]) -> Sums:
-    """Sums over the counts that a head predicts, its targets, and the pairs that are known: both sites are there, the
-    tissue is no padding, and `mask` is true. Differentiable with respect to what is drawn and the sites in `pairs`."""
-    return _summed(pairs, target, mask)[0]
+def _kept(pairs: SitePairs, target: Array, mask: Array, compressed: bool) -> tuple[Array, tuple[Array, Sides]]:
+    (loss, sites), drawn = _added_up(pairs, target, mask, compressed, differentiated=True)
+    return loss, (drawn, sites)
 
 
-def _summed(pairs: SitePairs, target: Array, mask: Array) -> tuple[Sums, Float32[Array, "groups G B 2 K K"]]:
-    starts, _, places = tissue_groups(len(pairs.drawn))
-
-    def tissue(given: tuple[Array, Array, Array]) -> tuple[Array, ...]:
-        drawn, wanted, known = given
-        counts = pairs.counts(drawn)
-        return counts, *pair_sums(wanted, counts, known, _AXES)
-
-    def group(start: Array) -> tuple[Array, ...]:
-        return by_tissue(tissue, (some_tissues(pairs.drawn, start, 0), _of(target, start), _known(pairs, mask, start)))
-
-    counts, *sums = lax.map(group, starts)
-    along = [jnp.moveaxis(x.reshape(-1, *x.shape[2:])[places], 1, 0) for x in sums]
-    return (along[0], along[1]), counts
-
-
-def _kept(pairs: SitePairs, target: Array, mask: Array) -> tuple[Sums, tuple[Any, ...]]:
-    sums, counts = _summed(pairs, target, mask)
-    return sums, (pairs, target, mask, counts)
-
-
-def _slopes(kept: tuple[Any, ...], slopes: Sums) -> tuple[SitePairs, None, None]:
-    pairs, target, mask, counts = kept
-    starts, fresh, places = tissue_groups(len(pairs.drawn))
-    zeros = jax.tree.map(jnp.zeros_like, pairs.sites)
-    tissues = starts[:, None] + np.arange(fresh.shape[1])
-    by_group = [jnp.moveaxis(x[:, tissues] * fresh[..., None, None, None, None], 1, 0) for x in slopes]
-
-    def group(moved: Any, given: tuple[Array, Array, list[Array]]) -> tuple[Any, Array]:
-        start, counts, own = given
-        wanted, known = _of(target, start), _known(pairs, mask, start)
-        (slope,) = jax.vjp(lambda counts: pair_sums(wanted, counts, known, _AXES), counts)[1](tuple(own))
-        slope *= softplus_slope(counts)
-
-        def products(drawn: Array, sites: Any) -> Array:
-            return by_tissue(pairs._replace(sites=sites).products, drawn)
-
-        drawn, sites = jax.vjp(products, some_tissues(pairs.drawn, start, 0), pairs.sites)[1](slope)
-        return jax.tree.map(jnp.add, moved, sites), drawn
-
-    sites, drawn = lax.scan(group, zeros, (jnp.asarray(starts), counts, by_group))
-    drawn = drawn.reshape(-1, *drawn.shape[2:])[places]
+def _slopes(_: bool, kept: tuple[Array, Sides], slope: Array) -> tuple[SitePairs, None, None]:
+    drawn, sites = jax.tree.map(lambda own: slope * own, kept)
     constant: Any = None
     return SitePairs(drawn, sites, constant, constant, constant), None, None
 
 
-junction_sums.defvjp(_kept, _slopes)
+pairs_loss.defvjp(_kept, _slopes)
+
+
+def _added_up(pairs: SitePairs, target: Array, mask: Array, compressed: bool, *, differentiated: bool) -> Any:
+    """The loss, or (loss, its gradient of the sites); and the gradient of what is drawn."""
+    starts, fresh, places = tissue_groups(len(pairs.drawn))
+    rows = _known_rows(pairs, mask)
+    # On a processor one tissue at a time, so that it stays in the cache.
+    together = 1 if platform() == "cpu" else fresh.shape[1]
+
+    def loss(drawn: Array, sites: Sides, wanted: Array, known: Array) -> Float32[Array, ""]:
+        counts = jax.vmap(pairs._replace(sites=sites).counts)(drawn)
+        return junction_loss(pair_sums(wanted, counts, known, _AXES), compressed=compressed, rows=rows)
+
+    def some(total: Any, given: tuple[Array, Array, Array]) -> tuple[Any, Array | None]:
+        drawn, wanted, known = given
+        if not differentiated:
+            return total + loss(drawn, pairs.sites, wanted, known), None
+        value, (slope, sites) = jax.value_and_grad(loss, (0, 1))(drawn, pairs.sites, wanted, known)
+        return jax.tree.map(jnp.add, total, (value, sites)), slope
+
+    def group(total: Any, given: tuple[Array, Array]) -> tuple[Any, Array | None]:
+        start, own = given
+        each = some_tissues(pairs.drawn, start, 0), _of(target, start), _known(pairs, mask, start, own)
+        return lax.scan(some, total, jax.tree.map(lambda x: x.reshape(-1, together, *x.shape[1:]), each))
+
+    nothing = jnp.zeros((), jnp.float32)
+    start = (nothing, jax.tree.map(jnp.zeros_like, pairs.sites)) if differentiated else nothing
+    total, drawn = lax.scan(group, start, (jnp.asarray(starts), jnp.asarray(fresh)))
+    return total, None if drawn is None else drawn.reshape(-1, *drawn.shape[3:])[places]
+
+
+def _known_rows(pairs: SitePairs, mask: Array) -> tuple[Float32[Array, ""], Float32[Array, ""]]:
+    """How many acceptors have a known pair, and how many donors, over all tissues."""
+    starts, fresh, _ = tissue_groups(len(pairs.drawn))
+    known = [pairs.known, pairs.known]
+    if mask.shape[1:3] == (1, 1):
+        # The same for all pairs of a tissue: whether a site has any is the same in all of them.
+        known = [pairs.known.any(axis=axis, keepdims=True) for axis in _AXES]
+
+    def group(given: tuple[Array, Array]) -> list[Array]:
+        own = [_known(pairs._replace(known=x), mask, *given) for x in known]
+        return [jnp.sum(x.any(axis=axis), dtype=jnp.float32) for x, axis in zip(own, _AXES, strict=True)]
+
+    acceptors, donors = lax.map(group, (jnp.asarray(starts), jnp.asarray(fresh)))
+    return acceptors.sum(), donors.sum()
 
 
 def _of(x: Array, start: Array) -> Array:
@@ -98,5 +110,7 @@ def _of(x: Array, start: Array) -> Array:
     return lax.optimization_barrier(turned)
 
 
-def _known(pairs: SitePairs, mask: Array, start: Array) -> Bool[Array, "G B 2 K K"]:
-    return pairs.known & some_tissues(pairs.valid.T, start, 0)[:, :, None, None, None] & _of(mask, start)
+def _known(pairs: SitePairs, mask: Array, start: Array, fresh: Array) -> Bool[Array, "G B 2 K K"]:
+    """Pairs of a group's tissues, of those that no group before it has."""
+    valid = some_tissues(pairs.valid.T, start, 0) & fresh[:, None]
+    return pairs.known & valid[:, :, None, None, None] & _of(mask, start)

@@ -106,18 +106,25 @@ def pair_sums(
     return tuple(jnp.stack([x.sum(axis=axis, keepdims=True) for x in values]) for axis in axes)
 
 
-def junction_loss(sums: Sequence[Float[Array, "4 *_sums"]], *, compressed: bool = False) -> Float[Array, ""]:
+def junction_loss(
+    sums: Sequence[Float[Array, "4 *_sums"]],
+    *,
+    compressed: bool = False,
+    rows: Sequence[Float[Array, ""]] | None = None,
+) -> Float[Array, ""]:
     """Cross entropy of the shares of acceptors of each donor, and of donors of each acceptor; and 0.2 times the Poisson
     deviance of their totals. Those of the target are compressed above 10, unless they are `compressed` already.
 
-    `sums`: `pair_sums` of all pairs; the entropy of shares, written out, needs no more of them."""
+    `sums`: `pair_sums` of all pairs; the entropy of shares, written out, needs no more of them. `rows`: where they are
+    of some tissues alone, how many sums are known of all."""
     loss = jnp.float32(0)
-    for totals, products, wanted, count in sums:
+    for i, (totals, products, wanted, count) in enumerate(sums):
         known = count > 0
-        counts = poisson(wanted if compressed else soft_clip(wanted), totals, known)
+        counts = deviance(wanted if compressed else soft_clip(wanted), totals)
         least = [jnp.where(known, values + _TINY * count, 1.0) for values in (wanted, totals)]
         entropy = jnp.log(least[1]) - products / least[0]
-        loss += masked_mean(entropy, known) + JUNCTION_TOTALS_WEIGHT * counts
+        own = jnp.where(known, entropy + JUNCTION_TOTALS_WEIGHT * counts, 0.0)
+        loss += jnp.sum(own) / (_count(known) if rows is None else jnp.maximum(1.0, rows[i]))
     return loss
 
 

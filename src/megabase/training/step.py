@@ -25,8 +25,8 @@ from megabase.training import hosts
 from megabase.training.accumulation import in_parts
 from megabase.training.adapters import merged, with_adapters
 from megabase.training.config import TrainingConfig
-from megabase.training.junctions import junction_sums
-from megabase.training.losses import GENES, head_losses, junction_loss, observed, weighted_sum
+from megabase.training.junctions import pairs_loss
+from megabase.training.losses import GENES, head_losses, observed, weighted_sum
 from megabase.training.optimizer import optimizer, schedule
 from megabase.training.programs import Program
 
@@ -317,7 +317,7 @@ class Trainer:
             assert lesson.positions is not None
             target, mask = own[spec.resolutions[0]] if taught else own
             pairs = model.junctions.pairs(read, index, lesson.positions)
-            return {spec.head: junction_loss(junction_sums(pairs, target, mask), compressed=taught)}
+            return {spec.head: pairs_loss(pairs, target, mask, taught)}
         outputs = model.read(read, index, {spec.head})[spec.head]
         if not taught:
             own = observed({spec.head: own[0]}, {spec.head: own[1]}, index, (spec,))[spec.head]
