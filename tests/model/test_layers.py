@@ -17,6 +17,7 @@ from megabase.model.initialisation import Draws
 from megabase.model.layers import LayerNorm, MultiOrganismLinear, RMSBatchNorm, StandardizedConv1D, dropout, gelu
 from megabase.model.pair import central_mask, position_features, relative_shift
 from megabase.model.scaling import predictions_unscaled, targets_scaling
+from megabase.model.standardisation import standard, standardised
 from megabase.model.trunk import halve
 
 
@@ -135,6 +136,24 @@ def test_standardised_convolution_floors_the_variance(draws: Draws) -> None:
     conv.w.set_value(1e-6 * conv.w[...])
     y = conv(jnp.ones((1, 20, 3)))
     assert float(jnp.abs(y).max()) < 1e-2
+
+
+@pytest.mark.parametrize("inputs", [3, 32])  # Sums of one slice, and of sixteen.
+def test_gradients_of_standardised_weights_are_those_of_the_formula(inputs: int) -> None:
+    draw = np.random.default_rng(inputs)
+    w, slope = (jnp.asarray(draw.normal(0.2, 0.1, (5, inputs, 4)), jnp.float32) for _ in range(2))
+    w = w.at[..., 3].multiply(1e-4)  # Below the floor.
+    scale = jnp.asarray([1.0, -2.0, 0.5, 3.0])
+
+    def formula(w: jax.Array, scale: jax.Array) -> jax.Array:
+        variance = 5 * inputs * jnp.var(w, axis=(0, 1))
+        return (w - w.mean((0, 1))) * scale / jnp.sqrt(jnp.maximum(variance, 1e-4))
+
+    expected, back = jax.vjp(formula, w, scale)
+    found, own = jax.vjp(lambda w, scale: standardised(w, standard(w, scale)), w, scale)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    for a, b in zip(own(slope), back(slope), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * float(np.abs(b).max()))
 
 
 def test_organisms_have_their_own_weights(draws: Draws) -> None:

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float, Float32, Int, Key
 from megabase.model.config import Remat
 from megabase.model.convolutions import convolve
 from megabase.model.initialisation import Draws
+from megabase.model.standardisation import Standard, standard, standardised
 
 EPSILON = 1e-5
 """Added to every mean square before its root (architecture reference 1)."""
@@ -194,14 +195,19 @@ class StandardizedConv1D(nnx.Module):
         """None once the weights are standardised for good."""
         self.bias = nnx.Param(draws.constant(0.0, outputs))
 
-    def __call__(self, x: Float[Array, "B S inputs"]) -> Float[Array, "B S outputs"]:
-        w = self.w[...] if self.scale is None else standardised(self.w[...], self.scale[...])
-        return convolve(x, w, self.bias[...])
+    def __call__(self, x: Float[Array, "B S inputs"], by: Standard | None = None) -> Float[Array, "B S outputs"]:
+        """`by`: the weights' own `standard`, where it is at hand."""
+        w, by = self.w[...], by or self.standard()
+        return convolve(x, standardised(w, by) if by else w, self.bias[...])
+
+    def standard(self) -> Standard | None:
+        """What the weights are standardised by; None once they are for good."""
+        return None if self.scale is None else standard(self.w[...], self.scale[...])
 
     def prepare(self, dtype: jnp.dtype) -> None:
         """Standardises the weights for good, for computing in `dtype`: they are no longer those that training moves."""
         if self.scale is not None:
-            self.w = nnx.Param(_standardised(self.w[...], self.scale[...], dtype))
+            self.w = nnx.Param(_prepared(self.w[...], self.scale[...], dtype))
             self.scale = None
 
 
@@ -215,19 +221,12 @@ class ConvBlock(nnx.Module):
 
     def __call__(self, x: Float[Array, "B S inputs"], *, train: bool) -> Float[Array, "B S outputs"]:
         # Of a block the backward pass keeps `x` alone: what the convolution takes and its standardised weights are
-        # quickly made again, and its output is not needed.
-        block = jax.checkpoint(lambda x, factor: self.conv(gelu(self.norm.scaled(x, factor))))
-        return block(x, self.norm.factor(x, train=train))
-
-
-def standardised(w: Float32[Array, "width I O"], scale: Float32[Array, " O"]) -> Float32[Array, "width I O"]:
-    """Weights of mean 0 and variance scale²/fan-in for each output channel."""
-    w = w - jnp.mean(w, axis=(0, 1))
-    fan_in = w.shape[0] * w.shape[1]
-    variance = jnp.mean(jnp.square(w), axis=(0, 1))
-    return w * (scale * lax.rsqrt(jnp.maximum(fan_in * variance, 1e-4)))
+        # quickly made again, by what each channel is multiplied by, and its output is not needed.
+        by = (self.conv.standard(),) if isinstance(self.conv, StandardizedConv1D) else ()
+        block = jax.checkpoint(lambda x, factor, *by: self.conv(gelu(self.norm.scaled(x, factor)), *by))
+        return block(x, self.norm.factor(x, train=train), *by)
 
 
 @partial(jax.jit, static_argnames="dtype")
-def _standardised(w: Array, scale: Array, dtype: jnp.dtype) -> Array:
-    return standardised(w, scale).astype(dtype)
+def _prepared(w: Array, scale: Array, dtype: jnp.dtype) -> Array:
+    return standardised(w, standard(w, scale)).astype(dtype)
