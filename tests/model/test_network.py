@@ -248,6 +248,15 @@ def test_what_is_computed_again_are_no_products_unless_everything_is() -> None:
     assert norms < some[2]
 
 
+def test_what_is_computed_again_does_not_change_what_is_drawn() -> None:
+    first, *others = (
+        jax.tree.leaves(nnx.split(build(small(remat=remat)), nnx.Param, ...)[1])
+        for remat in ("nothing", "elementwise", "everything")
+    )
+    for own in others:
+        np.testing.assert_array_equal(np.asarray(own[0]), np.asarray(first[0]))
+
+
 def test_bfloat16_is_close_to_float32_and_predicts_float32() -> None:
     x = dna(2048)
     wide = compiled()(build(), x, ORGANISMS)[0]

@@ -14,7 +14,7 @@ from megabase.model.config import NetworkConfig
 from megabase.model.heads import Embeddings
 from megabase.model.initialisation import Draws
 from megabase.model.spec import HeadSpec
-from megabase.model.splicing import SpliceJunctionsHead, softplus
+from megabase.model.splicing import SitePairs, SpliceJunctionsHead, softplus
 from megabase.training.junctions import pairs_loss
 from megabase.training.losses import junction_loss, pair_sums
 
@@ -62,3 +62,19 @@ def test_softplus_and_its_slope_are_exact_in_float32() -> None:
     np.testing.assert_allclose(value, np.logaddexp(wide, 0), rtol=4e-7, atol=0)
     with np.errstate(over="ignore"):
         np.testing.assert_allclose(slope, 1 / (1 + np.exp(-wide)), rtol=8e-7, atol=0)
+
+
+def test_programs_are_compared_in_float64() -> None:
+    tissues, shape = 3, (1, SITES, SITES, 6)
+    draw = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        donors, acceptors = (jnp.asarray(draw.standard_normal((1, 2, *size))) for size in ((SITES, 4), (4, SITES)))
+        sides = ((donors, donors), (acceptors, acceptors))
+        drawn = jnp.asarray(draw.standard_normal((tissues, 1, 4, 2, 4, 2)), jnp.float32)
+        pairs = SitePairs(drawn, sides, sides, jnp.ones((1, 2, SITES, SITES), bool), jnp.ones((1, tissues), bool))
+        target, mask = jnp.asarray(draw.gamma(0.5, 20, shape)), jnp.ones((1, 1, 1, 1), bool)
+        loss, slopes = jax.value_and_grad(
+            lambda drawn, sites: pairs_loss(pairs._replace(drawn=drawn, sites=sites), target, mask, False), (0, 1)
+        )(drawn, sides)
+        assert loss.dtype == jnp.float64
+        assert [slope.dtype for slope in jax.tree.leaves(slopes)] == [jnp.float32, *[jnp.float64] * 4]

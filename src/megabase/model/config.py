@@ -19,6 +19,7 @@ PAIR_BIN = TOKEN * TOKENS_PER_PAIR_BIN
 
 Even = Annotated[int, Field(ge=2, multiple_of=2)]
 Remat = Literal["everything", "elementwise", "nothing"]
+"""What is computed again: see `NetworkConfig.remat`."""
 
 
 @settings

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Float32
 FLOOR = 1e-4
 """Least variance, times fan-in, that weights are divided by (architecture reference 1)."""
 _SLICES = 16
+"""Parts that are added up elementwise: the rest of a sum is then a sixteenth of the weights."""
 
 
 class Standard(NamedTuple):

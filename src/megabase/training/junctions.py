@@ -16,6 +16,7 @@ from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Bool, Float, Float32
 
+from megabase.model.layers import wide
 from megabase.model.sharding import platform
 from megabase.model.splicing import Sides, SitePairs, some_tissues, tissue_groups
 from megabase.training.losses import junction_loss, pair_sums
@@ -27,7 +28,7 @@ _AXES = (-2, -1)
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def pairs_loss(
     pairs: SitePairs, target: Float[Array, "B K K 2*T"], mask: Bool[Array, "B #K #K 2*T_or_1"], compressed: bool
-) -> Float32[Array, ""]:
+) -> Float[Array, ""]:
     """`losses.junction_loss` of the counts that a head predicts, over the pairs that are known: both sites are there,
     the tissue is no padding, and `mask` is true. `compressed`: whether the target is. Differentiable with respect to
     what is drawn and the sites in `pairs`."""
@@ -41,7 +42,7 @@ def _kept(pairs: SitePairs, target: Array, mask: Array, compressed: bool) -> tup
 
 
 def _slopes(_: bool, kept: tuple[Array, Sides], slope: Array) -> tuple[SitePairs, None, None]:
-    drawn, sites = jax.tree.map(lambda own: slope * own, kept)
+    drawn, sites = jax.tree.map(lambda own: slope.astype(own.dtype) * own, kept)
     constant: Any = None
     return SitePairs(drawn, sites, constant, constant, constant), None, None
 
@@ -56,9 +57,12 @@ def _added_up(pairs: SitePairs, target: Array, mask: Array, compressed: bool, *,
     # On a processor one tissue at a time, so that it stays in the cache.
     together = 1 if platform() == "cpu" else fresh.shape[1]
 
-    def loss(drawn: Array, sites: Sides, wanted: Array, known: Array) -> Float32[Array, ""]:
+    nothing = jnp.zeros((), wide(jax.tree.leaves(pairs.sites)[0]))
+
+    def loss(drawn: Array, sites: Sides, wanted: Array, known: Array) -> Float[Array, ""]:
         counts = jax.vmap(pairs._replace(sites=sites).counts)(drawn)
-        return junction_loss(pair_sums(wanted, counts, known, _AXES), compressed=compressed, rows=rows)
+        own = junction_loss(pair_sums(wanted, counts, known, _AXES), compressed=compressed, rows=rows)
+        return own.astype(nothing.dtype)
 
     def some(total: Any, given: tuple[Array, Array, Array]) -> tuple[Any, Array | None]:
         drawn, wanted, known = given
@@ -72,7 +76,6 @@ def _added_up(pairs: SitePairs, target: Array, mask: Array, compressed: bool, *,
         each = some_tissues(pairs.drawn, start, 0), _of(target, start), _known(pairs, mask, start, own)
         return lax.scan(some, total, jax.tree.map(lambda x: x.reshape(-1, together, *x.shape[1:]), each))
 
-    nothing = jnp.zeros((), jnp.float32)
     start = (nothing, jax.tree.map(jnp.zeros_like, pairs.sites)) if differentiated else nothing
     total, drawn = lax.scan(group, start, (jnp.asarray(starts), jnp.asarray(fresh)))
     return total, None if drawn is None else drawn.reshape(-1, *drawn.shape[3:])[places]
