@@ -14,7 +14,7 @@ PYTHON = "3.11"
 # What each kind of job imports, by distribution name; what these need in turn is read from the lock.
 _TABLES = ("numpy", "pandas", "pyarrow", "pydantic", "PyYAML")
 _FILES = ("cooler", "pybedtools", "pyBigWig", "pybigtools", "pyfaidx", "pysam")
-_STORE = ("ml-dtypes", "numcodecs", "tensorstore", "zarr")
+_STORE = ("google-crc32c", "ml-dtypes", "numba", "numcodecs", "tensorstore", "zarr")
 _MODEL = ("alphagenome", "anndata", "flax", "jax", "jaxtyping", "optax", "orbax-checkpoint", "safetensors", "tqdm")
 STAGES: dict[str, tuple[str, ...]] = {
     "data": (

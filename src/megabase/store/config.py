@@ -19,10 +19,10 @@ class StoreConfig:
     """Positions per compressed chunk."""
     shard: Annotated[int, Field(ge=128)] = 1_048_576
     """Positions per stored object; raise to 8,388,608 for object storage."""
-    codec: Literal["zstd-1", "zstd-3", "blosc-zstd-bitshuffle", "blosc-lz4", "blosc-lz4hc", "trial"] = "trial"
+    codec: Literal["zstd-1", "zstd-3", "blosc-zstd-bitshuffle", "blosc-lz4hc", "blosc-lz4-sparse", "trial"] = "trial"
     """Compression of a block; `trial` takes the smallest of these on one shard, or one that unpacks faster where it
-    needs little more room (`blosc-lz4hc` up to three quarters, `zstd-1` up to a twentieth), and records it.
-    `blosc-lz4` packs fastest."""
+    needs little more room (the smaller of the two `blosc-lz4` up to three quarters, `zstd-1` up to a twentieth), and
+    records it."""
 
 
 @settings

@@ -30,6 +30,7 @@ from megabase.store.layout import (
     found_contents,
     open_array,
     write_groups,
+    write_rows,
 )
 from megabase.store.reader import COPIED, Shards
 from megabase.store.windows import SPLITS, shared_bases, split_windows
@@ -145,4 +146,4 @@ def _copy(folder: Path, shards: Shards) -> None:
                 shape = (len(shards), *values.shape)
                 place = folder / COPIED / stored.path
                 array = create_array(place, shape, str(values.dtype), chunk=chunk, shard=shard, codec=stored.codec)
-            array[i].write(values).result()
+            write_rows(array, i, values[None])

@@ -7,7 +7,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from megabase.store.layout import (
     MASKS,
     QUICK,
     SEQUENCE,
+    SPARSE,
     block_path,
     create_array,
     write_groups,
@@ -44,9 +45,9 @@ _KEPT = (*_NAMED, "index", "total", "scale", *METADATA)
 _CONTACT_ROWS = 256
 _SIGNAL_CHUNK = 1 << 20
 """Rows of a chunk of a track's own array: the least that is worth reading of one."""
-_ROOM = {QUICK: 1.75, "zstd-1": 1.05}
-"""Codecs by how fast they unpack, and how much room each may take beside the smallest: what is stored once is read a
-thousand times."""
+_QUICK_ROOM, _ROOM = 1.75, 1.05
+"""How much room one of `QUICK` and `SPARSE`, and zstd-1, which unpacks next fastest, may take beside the smallest: what
+is stored once is read a thousand times."""
 _ROWS = 4096
 """Rows put side by side at a time: they stay in the processor's cache."""
 
@@ -227,19 +228,22 @@ def tried_codecs(sample: UInt16[np.ndarray, "bins tracks"], chunk: int) -> tuple
     that takes little more room."""
     import numcodecs
 
-    encoders: dict[str, Any] = {
-        "zstd-1": numcodecs.Zstd(1),
-        "zstd-3": numcodecs.Zstd(3),
-        "blosc-zstd-bitshuffle": numcodecs.Blosc("zstd", 3, numcodecs.Blosc.BITSHUFFLE),
-        "blosc-lz4": numcodecs.Blosc("lz4", 9, numcodecs.Blosc.NOSHUFFLE),
-        QUICK: numcodecs.Blosc("lz4hc", 3, numcodecs.Blosc.NOSHUFFLE),
+    from megabase.store.packing import packed
+
+    encoders: dict[str, Callable[[np.ndarray], bytes]] = {
+        "zstd-1": numcodecs.Zstd(1).encode,
+        "zstd-3": numcodecs.Zstd(3).encode,
+        "blosc-zstd-bitshuffle": numcodecs.Blosc("zstd", 3, numcodecs.Blosc.BITSHUFFLE).encode,
+        QUICK: numcodecs.Blosc("lz4hc", 3, numcodecs.Blosc.NOSHUFFLE).encode,
+        SPARSE: packed,
     }
     pieces = [np.ascontiguousarray(sample[at : at + chunk]) for at in range(0, len(sample), chunk)]
-    packed = {name: sum(len(encoders[name].encode(piece)) for piece in pieces) for name in CODECS}
-    smallest = min(packed, key=packed.__getitem__)
+    sizes = {name: sum(len(encoders[name](piece)) for piece in pieces) for name in CODECS}
+    smallest, quick = min(sizes, key=sizes.__getitem__), min((QUICK, SPARSE), key=sizes.__getitem__)
     # A rule of sizes alone: whoever writes the block again comes to the same bytes.
-    chosen = next((name for name, room in _ROOM.items() if packed[name] <= room * packed[smallest]), smallest)
-    return chosen, {name: round(sample.nbytes / size, 3) for name, size in packed.items()}
+    rooms = ((quick, _QUICK_ROOM), ("zstd-1", _ROOM))
+    chosen = next((name for name, room in rooms if sizes[name] <= room * sizes[smallest]), smallest)
+    return chosen, {name: round(sample.nbytes / size, 3) for name, size in sizes.items()}
 
 
 def _rows(config: StoreConfig, bin_size: int) -> tuple[int, int]:
