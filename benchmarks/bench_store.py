@@ -31,7 +31,8 @@ import zarr  # noqa: E402
 from synthetic_signal import bands, signal  # noqa: E402
 
 from megabase.store.binning import averaged_map, binned_sums  # noqa: E402
-from megabase.store.layout import begin_reading, create_array, open_array, write_rows  # noqa: E402
+from megabase.store.layout import create_array, open_array, write_rows  # noqa: E402
+from megabase.store.rows import Rows  # noqa: E402
 from megabase.store.writer import tried_codecs  # noqa: E402
 
 LENGTH, TRACKS, WINDOW, WINDOWS = 1 << 20, 64, 131_072, 25
@@ -42,12 +43,12 @@ BATCH, STEP_SECONDS = 64, 4 * 3600 / 15_000
 HUMAN = {"insertions_mean": 305 + 167, "rna_mean": 667, "cage": 546 + 12}
 HUMAN_CHIP, HUMAN_MAPS = 1116 + 1617, 28
 
-Rows = list[tuple[str, float, str, str, float]]
+Figures = list[tuple[str, float, str, str, float]]
 
 
 def main() -> None:
     """Measures and prints."""
-    rows: Rows = []
+    rows: Figures = []
     speeds: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         for kind in (*MEANS, *SAMPLES):
@@ -98,7 +99,7 @@ class Contenders:
         write_records(folder / "windows.tfrecord.gz", [bits[start : start + WINDOW] for start in draws()[:6]])
         records = read_records(folder / "windows.tfrecord.gz")
         stored(folder / "plain", bits, "zstd-1")
-        ours, shuffled, plain = (open_array(folder / name) for name in ("store", "shuffled", "plain"))
+        ours, shuffled, plain = (Rows.open(folder / name) for name in ("store", "shuffled", "plain"))
         zarrs = zarr.open_array(str(folder / "store"), mode="r")
         self.readers: dict[str, Callable[[int], object]] = {
             "store": lambda start: whole(ours, self.buffer, start),
@@ -124,9 +125,9 @@ def stored(path: Path, bits: np.ndarray, codec: str) -> float:
     return bits.nbytes / (time.process_time() - began) / 1e9
 
 
-def whole(array: object, into: np.ndarray, start: int) -> None:
+def whole(rows: Rows, into: np.ndarray, start: int) -> None:
     """All rows that fit the buffer."""
-    for piece in begin_reading(array, into, start):
+    for piece in rows.begin(into, start):
         piece.result()
 
 
@@ -183,14 +184,14 @@ def compared(readers: dict[str, Callable[[int], object]], starts: list[int]) -> 
 MEASURE = """
 import sys
 import numpy as np
-from megabase.store.layout import begin_reading, open_array
-array = open_array(__import__("pathlib").Path(sys.argv[1]))
-buffer = np.ones(array.shape, np.uint16)
-begin_reading(array, buffer[:1000], 0)[0].result()
+from megabase.store.rows import Rows
+rows = Rows.open(__import__("pathlib").Path(sys.argv[1]))
+buffer = np.ones(rows.shape, np.uint16)
+rows.begin(buffer[:1000], 0)[0].result()
 kept = lambda name: next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(name)) / 1024
 before = kept("VmRSS")
 open("/proc/self/clear_refs", "w").write("5")
-for piece in begin_reading(array, buffer, 0):
+for piece in rows.begin(buffer, 0):
     piece.result()
 print(kept("VmHWM") - before)
 """
@@ -204,7 +205,7 @@ def memory(path: Path) -> tuple[str, float, str, str, float]:
     return ("memory_1_Mb", extra, "MB", "the caller's buffer", extra / size)
 
 
-def chip_windows(folder: Path) -> tuple[float, Rows]:
+def chip_windows(folder: Path) -> tuple[float, Figures]:
     """Seconds per window of 1 Mb by 64 tracks of sums over 128 bp under any shift: from 16-bp means, and from single
     bases, averaged on the fly."""
     values = np.stack([signal("chip", LENGTH + 2 * WINDOW, track) for track in range(TRACKS)], axis=1)
@@ -212,7 +213,8 @@ def chip_windows(folder: Path) -> tuple[float, Rows]:
     means = values.reshape(-1, MEAN, TRACKS).mean(axis=1).astype(ml_dtypes.bfloat16).view(np.uint16)
     for name, bits in (("bases", dense), ("means", means)):
         stored(folder / name, bits, tried_codecs(bits, CHUNK)[0])
-    bases, binned = open_array(folder / "bases"), open_array(folder / "means")
+    bases, binned = Rows.open(folder / "bases"), Rows.open(folder / "means")
+    at_once = open_array(folder / "bases")
     one, many = np.zeros((LENGTH, TRACKS), np.uint16), np.zeros((LENGTH // MEAN + 1, TRACKS), np.uint16)
     sums = np.zeros((LENGTH // 128, TRACKS), np.float32)
 
@@ -229,7 +231,7 @@ def chip_windows(folder: Path) -> tuple[float, Rows]:
 
     readers = {
         "16-bp means": from_means,
-        "1-bp means on the fly": lambda start: averaged(bases[start : start + LENGTH].read().result()),
+        "1-bp means on the fly": lambda start: averaged(at_once[start : start + LENGTH].read().result()),
         "the same, read in pieces": in_pieces,
     }
     seconds: dict[str, list[float]] = {name: [] for name in readers}

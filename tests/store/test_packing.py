@@ -16,11 +16,16 @@ import pytest
 import zarr
 
 from megabase.store import packing
-from megabase.store.layout import SPARSE, begin_reading, create_array, open_array, write_rows
+from megabase.store.layout import SPARSE, create_array, open_array, write_rows
 
 
 def unpacked(chunk: bytes) -> np.ndarray:
-    return np.frombuffer(numcodecs.Blosc().decode(chunk), np.uint16)
+    """By numcodecs, and by our own hand to the same."""
+    values = np.frombuffer(numcodecs.Blosc().decode(chunk), np.uint16)
+    guarded = np.full((len(values) + 200, 1), 0xABCD, np.uint16)
+    packing.unpack(chunk, guarded[100:-100])
+    assert np.array_equal(guarded[100:-100, 0], values) and (guarded[[*range(100), *range(-100, 0)]] == 0xABCD).all()
+    return values
 
 
 def cut_sites(draw: np.random.Generator, rows: int, tracks: int, share: float = 0.05) -> np.ndarray:
@@ -70,6 +75,43 @@ def test_it_takes_less_room_than_the_high_compression_of_lz4() -> None:
     assert len(packing.packed(values)) < len(numcodecs.Blosc("lz4hc", 3, numcodecs.Blosc.NOSHUFFLE).encode(values))
 
 
+@pytest.mark.parametrize("packer", ["lz4", "lz4hc", "zstd"])
+@pytest.mark.parametrize("rows", [3, 500, 9000])
+def test_chunks_of_others_are_unpacked(packer: str, rows: int) -> None:
+    for blocks in (0, 1 << 14):
+        values = cut_sites(np.random.default_rng(rows), rows, 8)
+        chunk = numcodecs.Blosc(packer, 5, numcodecs.Blosc.NOSHUFFLE, blocks).encode(values)
+        assert np.array_equal(unpacked(chunk), values.reshape(-1))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_damaged_chunk_spoils_nothing_else(seed: int) -> None:
+    """Checksums find damage first. What gets by them is told, or gives wrong values, and is written nowhere else."""
+    draw = np.random.default_rng(seed)
+    values = cut_sites(draw, 400, 8, float(draw.choice([0.01, 0.3, 0.9])))
+    chunk = packing.packed(values)
+    told = 0
+    for _ in range(200):
+        damaged = bytearray(chunk)
+        for place in draw.integers(24, len(chunk), draw.integers(1, 5)):
+            damaged[place] = draw.choice([0, 15, 240, 255, draw.integers(256)])
+        guarded = np.full((800, 8), 0xABCD, np.uint16)
+        try:
+            packing.unpack(bytes(damaged), guarded[200:600])
+        except RuntimeError as error:
+            assert "packed wrongly" in str(error)
+            told += 1
+        assert (guarded[:200] == 0xABCD).all() and (guarded[600:] == 0xABCD).all()
+    assert told > 20
+
+
+def test_a_chunk_of_another_size_is_refused() -> None:
+    chunk = packing.packed(cut_sites(np.random.default_rng(0), 100, 8))
+    for rows, given in ((99, chunk), (101, chunk), (100, chunk[:-1])):
+        with pytest.raises(RuntimeError, match=rf"for 1600, not of {len(given)} for {16 * rows}"):
+            packing.unpack(given, np.zeros((rows, 8), np.uint16))
+
+
 def test_a_chunk_that_unpacks_to_other_values_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     values = cut_sites(np.random.default_rng(0), 100, 8)
     changed = np.zeros_like(values)
@@ -105,10 +147,7 @@ def test_a_sharded_array_is_read_by_zarr_and_tensorstore(tmp_path: Path, length:
     for start in range(0, length, 4096):
         write_rows(array, start, values[start : start + 4096])
     assert np.array_equal(zarr.open_array(str(tmp_path / "a"), mode="r")[:], values)
-    read = np.ones_like(values)
-    for piece in begin_reading(open_array(tmp_path / "a"), read, 0):
-        piece.result()
-    assert np.array_equal(read, values)
+    assert np.array_equal(open_array(tmp_path / "a").read().result(), values)
     shards = {path.parent.name for path in (tmp_path / "a" / "c").rglob("0") if path.is_file()}
     assert shards == {str(at // 2048) for at in range(0, length, 2048) if values[at : at + 2048].any()}
 

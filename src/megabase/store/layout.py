@@ -38,6 +38,10 @@ PIECE = 131_072
 """Rows read at once: 2-3 times faster than a megabase in one call (data reference 5.3)."""
 
 
+ABSENT = 2**64 - 1
+"""Offset and bytes in a shard's index of a chunk that is not written: it holds nothing but the fill value."""
+
+
 def block_path(bundle: str, block: str) -> str:
     """Group of one block: an array per chromosome, bfloat16 bits as uint16 [bins, tracks]; or a group per contact map,
     with a float32 band [bins, offsets] per chromosome."""
@@ -81,16 +85,6 @@ def open_array(path: Location) -> Any:
     spec = {"driver": "zarr3", "kvstore": kvstore(path)}
     # The metadata is taken from the first look: arrays are never changed in place.
     return ts.open(spec, open=True, read=True, recheck_cached_metadata="open", context=_context()).result()
-
-
-def begin_reading(array: Any, into: Shaped[np.ndarray, "rows *rest"], start: int) -> list[Any]:
-    """Begins to read the rows from `start` on into a part of the caller's own buffer; each future's `result()` waits
-    for a piece of it."""
-    import tensorstore as ts
-
-    stop = start + len(into)
-    pieces = [(at, min(at + PIECE, stop)) for at in range(start, stop, PIECE)]
-    return [ts.array(into[at - start : end - start], copy=False, write=True).write(array[at:end]) for at, end in pieces]
 
 
 def bits(values: Shaped[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "*shape"]:
@@ -177,7 +171,7 @@ def _write_shard(array: NewArray, number: int, values: UInt16[np.ndarray, "rows 
         return
     sizes = np.array([len(content) for content in chunks], np.uint64)
     index = np.stack([np.cumsum(sizes) - sizes, sizes], axis=1).astype("<u8")
-    index[sizes == 0] = 2**64 - 1
+    index[sizes == 0] = ABSENT
     place = array.path.joinpath("c", str(number), *("0" for _ in array.shard[1:]))
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(b"".join([*chunks, index.tobytes(), struct.pack("<I", crc32c(index.tobytes()))]))

@@ -22,6 +22,9 @@ import numba
 import numcodecs.blosc
 import numpy as np
 from jaxtyping import Int32, Shaped, UInt8, UInt16
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
 _FARTHEST = 65_535 // 2
 """Distance that the two bytes of a sequence can say."""
@@ -38,6 +41,15 @@ _FRESH = 20_000
 """A run of zeros that begins farther back is soon out of reach."""
 _LZ4, _UNSPLIT, _STORED = 1 << 5, 1 << 4, 1 << 1
 """Flags of a Blosc chunk: its format, one stream to a block, and that its bytes are not packed."""
+_HEADER, _BLOCK = struct.Struct("<4B3I"), struct.Struct("<2I")
+"""Of a chunk: version of the format and of its LZ4, flags, bytes of a value; bytes unpacked, of a block, of all this.
+Of one that is packed as one block, behind it: where that begins, and its bytes."""
+_WIDE, _NARROW = 64, 16
+"""Bytes that are copied at once."""
+_MARGIN = 3 * _WIDE
+"""What copies may write beyond the end of a match."""
+_number: Any = np.intp
+"""Of a byte, one that does not run over where it is shifted or added to."""
 
 
 def packed(rows: UInt16[np.ndarray, "rows T"]) -> bytes:
@@ -51,17 +63,34 @@ def packed(rows: UInt16[np.ndarray, "rows T"]) -> bytes:
     _place(values, places)
     block = np.empty(len(raw) + len(raw) // 255 + 16, np.uint8)
     size = _compressed(values, raw, places, block)
-    head, flags = 16 + 2 * 4, _LZ4 | _UNSPLIT
-    if head + size >= 16 + len(raw):
-        chunk = struct.pack("<4B3I", 2, 1, flags | _STORED, 2, len(raw), len(raw), 16 + len(raw)) + raw.tobytes()
+    head = _HEADER.size + _BLOCK.size
+    if head + size < _HEADER.size + len(raw):
+        chunk = _HEADER.pack(2, 1, _LZ4 | _UNSPLIT, 2, len(raw), len(raw), head + size)
+        chunk += _BLOCK.pack(head - 4, size) + block[:size].tobytes()
     else:
-        # Version of the format and of its LZ4, flags, bytes of a value; bytes unpacked, of a block, of all this; where
-        # the block begins and its bytes.
-        chunk = struct.pack("<4B5I", 2, 1, flags, 2, len(raw), len(raw), head + size, head - 4, size)
-        chunk += block[:size].tobytes()
+        flags, whole = _LZ4 | _UNSPLIT | _STORED, _HEADER.size + len(raw)
+        chunk = _HEADER.pack(2, 1, flags, 2, len(raw), len(raw), whole) + raw.tobytes()
     if not np.array_equal(np.frombuffer(numcodecs.blosc.decompress(chunk), np.uint8), raw):
         raise RuntimeError(f"{rows.shape[0]} rows of {rows.shape[1]} values were packed wrongly")
     return chunk
+
+
+def unpack(chunk: bytes, into: UInt16[np.ndarray, "rows T"]) -> None:
+    """Fills rows that lie without gaps from a Blosc chunk, whoever packed it.
+
+    Raises RuntimeError for what is no such chunk, or one of other size.
+    """
+    _, _, flags, _, unpacked, block_bytes, whole = _HEADER.unpack_from(chunk)
+    if (unpacked, whole) != (into.nbytes, len(chunk)):
+        raise RuntimeError(f"a chunk of {whole} bytes for {unpacked}, not of {len(chunk)} for {into.nbytes}")
+    if flags == _LZ4 | _UNSPLIT and block_bytes == unpacked:
+        begin, size = _BLOCK.unpack_from(chunk, _HEADER.size)
+        if begin + 4 + size == whole and size < unpacked:
+            block = np.frombuffer(chunk, np.uint8, size, begin + 4)
+            if _uncompressed(block, into.reshape(-1).view(np.uint8)) != into.nbytes:
+                raise RuntimeError("a chunk that was packed wrongly")
+            return
+    numcodecs.blosc.decompress(chunk, into)
 
 
 def _jit(function: Callable[..., Any]) -> Any:
@@ -215,3 +244,110 @@ def _rest(block: Shaped[np.ndarray, " room"], size: int, rest: int) -> int:
         rest -= 255
     block[size] = rest
     return size + 1
+
+
+def _copier(size: int) -> Any:
+    """A function that copies so many bytes from one place in an array to one in another, by one load and one store
+    where the processor has units so wide. They must be there: it looks at no bounds."""
+
+    @intrinsic
+    def copy(context: Any, into: Any, at: Any, source: Any, begin: Any) -> Any:
+        def generated(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            bytes_at = []
+            for array, place, kind in ((given[0], given[1], into), (given[2], given[3], source)):
+                start = context.make_array(kind)(context, builder, array).data
+                bytes_at.append(builder.bitcast(builder.gep(start, [place]), vector.as_pointer()))
+            value = builder.load(bytes_at[1], align=1)
+            builder.store(value, bytes_at[0], align=1)
+            return context.get_dummy_value()
+
+        return types.void(into, types.intp, source, types.intp), generated
+
+    vector = ir.VectorType(ir.IntType(8), size)
+    return copy
+
+
+_copy_wide, _copy_narrow = _copier(_WIDE), _copier(_NARROW)
+
+
+@_jit
+def _uncompressed(block: UInt8[np.ndarray, " size"], into: UInt8[np.ndarray, " N"]) -> int:
+    """Unpacks an LZ4 block; how many bytes came out, or -1 for what is no such block."""
+    # As long as no copy can go over an end.
+    done, begin = _quickly(block, into)
+    while 0 <= begin < len(block):
+        token, begin = _number(block[begin]), begin + 1
+        literal = token >> 4
+        if literal == 15:
+            literal, begin = _full(block, begin, literal)
+        if begin + literal > len(block) or done + literal > len(into):
+            return -1
+        into[done : done + literal] = block[begin : begin + literal]
+        done, begin = done + literal, begin + literal
+        if begin == len(block):
+            return done
+        if begin + 2 > len(block):
+            return -1
+        distance, begin = _number(block[begin]) | _number(block[begin + 1]) << 8, begin + 2
+        length = (token & 15) + 4
+        if length == 19:
+            length, begin = _full(block, begin, length)
+        if distance == 0 or distance > done or done + length > len(into):
+            return -1
+        for place in range(done, done + length):
+            into[place] = into[place - distance]
+        done += length
+    return -1
+
+
+@_jit
+def _quickly(block: UInt8[np.ndarray, " size"], into: UInt8[np.ndarray, " N"]) -> tuple[int, int]:
+    """Unpacks all but the last sequences: bytes written, and where in the block to go on; -1 for what is no block."""
+    last_done, last_begin = len(into) - _MARGIN, len(block) - _WIDE
+    done = begin = 0
+    while done < last_done and begin < last_begin:
+        start, token = begin, _number(block[begin])
+        begin += 1
+        literal = token >> 4
+        if literal < 15:
+            _copy_narrow(into, done, block, begin)
+        else:
+            literal, begin = _full(block, begin, literal)
+            if done + literal > last_done or begin + literal > last_begin:
+                return done, start
+            for place in range(0, literal, _WIDE):
+                _copy_wide(into, done + place, block, begin + place)
+        done, begin = done + literal, begin + literal
+        distance = _number(block[begin]) | _number(block[begin + 1]) << 8
+        # Most lengths need one byte more, but not all: a branch would often be guessed wrong, a sum cannot be.
+        more = _number(token & 15 == 15)
+        rest = _number(block[begin + 2]) * more
+        length, begin = (token & 15) + 4 + rest, begin + 2 + more
+        if rest == 255:
+            length, begin = _full(block, begin, length)
+        end = done + length
+        if distance == 0 or distance > done or end > len(into):
+            return done, -1
+        if distance >= _WIDE and end <= last_done:
+            _copy_wide(into, done, into, done - distance)
+            _copy_wide(into, done + _WIDE, into, done + _WIDE - distance)
+            for place in range(done + 2 * _WIDE, end, _WIDE):
+                _copy_wide(into, place, into, place - distance)
+        else:
+            apart = max(done, min(end, last_done)) if distance >= _NARROW else done
+            for place in range(done, apart, _NARROW):
+                _copy_narrow(into, place, into, place - distance)
+            for place in range(apart, end):
+                into[place] = into[place - distance]
+        done = end
+    return done, begin
+
+
+@_jit
+def _full(block: UInt8[np.ndarray, " size"], begin: int, length: int) -> tuple[int, int]:
+    """A length with the bytes that add to it, and where they end."""
+    byte = _number(255)
+    while byte == 255 and begin < len(block):
+        byte = _number(block[begin])
+        length, begin = length + byte, begin + 1
+    return length, begin

@@ -27,12 +27,11 @@ from megabase.store.layout import (
     SEQUENCE,
     SPLICING,
     USABLE,
-    begin_reading,
     bits,
     block_path,
     found_contents,
-    open_array,
 )
+from megabase.store.rows import Rows
 from megabase.store.splicing import Splicing
 
 COPIED = "windows"
@@ -125,7 +124,7 @@ class Shards:
         # Windows that hold these, and where they start: themselves, or what they are pieces of.
         self._wholes = [(i, place.start) for i, place in enumerate(self._places)]
         self._kept: dict[str, Int[np.ndarray, " T"]] | None = None
-        self._arrays: dict[tuple[str, str], Any] = {}
+        self._arrays: dict[tuple[str, str], Rows] = {}
 
     @staticmethod
     def open(path: str | Location) -> Shards:
@@ -334,29 +333,27 @@ class Shards:
 
     def _rows(self, stored: Stored, i: int, start: int, length: int) -> Shaped[np.ndarray, "rows *rest"]:
         """The rows that hold [start, start + length), in bp of the window's chromosome."""
-        _, shape, dtype = self._opened(stored, i)
+        rows = self._opened(stored, i)
         first, last = start // stored.bin, -(-(start + length) // stored.bin)
-        values = np.full((last - first, *shape), stored.beyond, dtype)
+        values = np.full((last - first, *rows.shape[1:]), stored.beyond, rows.dtype)
         _finish(self._begin(values, stored, i, first))
         return values
 
     def _begin(self, values: np.ndarray, stored: Stored, i: int, first: int) -> list[Any]:
         """Begins to read the rows from `first` on that the array has; the others keep their value."""
-        array, *_ = self._opened(stored, i)
+        rows = self._opened(stored, i)
         offset = self._first_row(stored, i) if self._store is None else 0
         start = max(first - offset, 0)
-        stop = max(min(first - offset + len(values), array.shape[0]), start)
-        return begin_reading(array, values[start + offset - first : stop + offset - first], start)
+        stop = max(min(first - offset + len(values), rows.shape[0]), start)
+        return rows.begin(values[start + offset - first : stop + offset - first], start)
 
-    def _opened(self, stored: Stored, i: int) -> tuple[Any, tuple[int, ...], np.dtype]:
-        """The array, and shape and dtype of a row. Opened once."""
+    def _opened(self, stored: Stored, i: int) -> Rows:
+        """The array that holds window `i`. Opened once."""
         chrom = "" if self._store is None else self._places[i].chrom
         if (stored.path, chrom) not in self._arrays:
-            self._arrays[stored.path, chrom] = open_array(self._values / stored.path / chrom)
-        array = self._arrays[stored.path, chrom]
-        if self._store is None:
-            array = array[self._wholes[i][0]]
-        return array, array.shape[1:], array.dtype.numpy_dtype
+            self._arrays[stored.path, chrom] = Rows.open(self._values / stored.path / chrom)
+        rows = self._arrays[stored.path, chrom]
+        return rows.of_window(self._wholes[i][0]) if self._store is None else rows
 
     def _bases(self, own: _Bundle, i: int, start: int) -> Shaped[np.ndarray, "S T"]:
         """bfloat16."""
