@@ -75,6 +75,18 @@ def test_it_takes_less_room_than_the_high_compression_of_lz4() -> None:
     assert len(packing.packed(values)) < len(numcodecs.Blosc("lz4hc", 3, numcodecs.Blosc.NOSHUFFLE).encode(values))
 
 
+def test_literals_and_matches_meet_anywhere_near_the_end() -> None:
+    """The last 192 bytes are unpacked more carefully, from whatever sequence reaches them."""
+    draw = np.random.default_rng(0)
+    for _ in range(1500):
+        # What stood before, up to seven new values, what stood before, new values to the end.
+        before, new = (draw.integers(1, 1 << 16, count) for count in (300, draw.integers(1, 8)))
+        again, length = before[int(draw.integers(0, 100)) :], int(draw.integers(10, 60))
+        rest = draw.integers(1, 1 << 16, draw.integers(88, 97) - length)
+        values = np.concatenate([before, before[:50], new, again[:length], rest]).astype(np.uint16)
+        assert np.array_equal(unpacked(packing.packed(values[:, None])), values)
+
+
 @pytest.mark.parametrize("packer", ["lz4", "lz4hc", "zstd"])
 @pytest.mark.parametrize("rows", [3, 500, 9000])
 def test_chunks_of_others_are_unpacked(packer: str, rows: int) -> None:
@@ -94,14 +106,16 @@ def test_a_damaged_chunk_spoils_nothing_else(seed: int) -> None:
     for _ in range(200):
         damaged = bytearray(chunk)
         for place in draw.integers(24, len(chunk), draw.integers(1, 5)):
-            damaged[place] = draw.choice([0, 15, 240, 255, draw.integers(256)])
-        guarded = np.full((800, 8), 0xABCD, np.uint16)
+            # One byte, or many that make a length of thousands.
+            for byte in range(place, min(place + draw.choice([1, 1, 30]), len(chunk))):
+                damaged[byte] = draw.choice([15, 240, 255, draw.integers(256)]) if byte == place else 255
+        guarded = np.full((4400, 8), 0xABCD, np.uint16)
         try:
-            packing.unpack(bytes(damaged), guarded[200:600])
+            packing.unpack(bytes(damaged), guarded[2000:2400])
         except RuntimeError as error:
             assert "packed wrongly" in str(error)
             told += 1
-        assert (guarded[:200] == 0xABCD).all() and (guarded[600:] == 0xABCD).all()
+        assert (guarded[:2000] == 0xABCD).all() and (guarded[2400:] == 0xABCD).all()
     assert told > 20
 
 

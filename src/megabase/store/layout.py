@@ -36,8 +36,6 @@ SPLICING = "splicing"
 """Group of `sites.parquet`, `usage.parquet` and `junctions.parquet`."""
 PIECE = 131_072
 """Rows read at once: 2-3 times faster than a megabase in one call (data reference 5.3)."""
-
-
 ABSENT = 2**64 - 1
 """Offset and bytes in a shard's index of a chunk that is not written: it holds nothing but the fill value."""
 

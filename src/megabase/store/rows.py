@@ -122,12 +122,14 @@ def _pieces(into: Shaped[np.ndarray, "rows *rest"], start: int) -> list[tuple[in
 
 
 def _unpackable(path: Path) -> tuple[int, int] | None:
-    """Rows of a chunk and of a shard of a block as `layout.create_array` makes it, if its chunks are of Blosc."""
+    """Rows of a chunk and of a shard of a block as `layout.create_array` makes it, if its chunks are of Blosc and hold
+    all tracks."""
     described = json.loads((path / "zarr.json").read_text())
     sharding = described["codecs"][0]["configuration"]
     chunk, shard = sharding.get("chunk_shape", ()), described["chunk_grid"]["configuration"]["chunk_shape"]
     names = [codec["name"] for codec in sharding.get("codecs", ())]
-    if described["data_type"] == "uint16" and len(chunk) == 2 and names == ["bytes", "blosc", "crc32c"]:
+    whole = len(chunk) == 2 and chunk[1] == shard[1] == described["shape"][1]
+    if whole and described["data_type"] == "uint16" and names == ["bytes", "blosc", "crc32c"]:
         return chunk[0], shard[0]
     return None
 
