@@ -1,10 +1,12 @@
-"""What is to be computed again in the backward pass is not kept for it; memory is, from one call to the next."""
+"""What is to be computed again in the backward pass is not kept for it, and its products read
+weights as they lie; memory is kept from one call to the next."""
 
 from __future__ import annotations
 
 import ctypes
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,7 +17,7 @@ from flax import nnx
 
 from megabase.model.compiling import compiled
 from megabase.model.initialisation import Draws
-from megabase.model.layers import ConvBlock
+from megabase.model.layers import ConvBlock, Linear
 
 BLOCKS, POSITIONS, CHANNELS = 6, 1024, 128
 
@@ -42,6 +44,27 @@ def test_blocks_keep_their_input_alone() -> None:
     assert kept[0] < (BLOCKS + 5) * activation + 4 * weights < kept[1], kept
     for own, other in zip(*(jax.tree.leaves(program(parameters)) for program in (ours, plain)), strict=True):
         assert np.allclose(own, other, rtol=1e-3, atol=1e-5 * float(jnp.abs(other).max()))
+
+
+def test_gradients_read_weights_as_they_lie_in_memory() -> None:
+    width, layers, rows = 512, 8, 16
+    draws = Draws(nnx.Rngs(0))
+    graph, state = nnx.split(nnx.List([Linear(width, width, draws, bias=False) for _ in range(layers)]))
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((2, rows // 2, width), np.float32))
+
+    def loss(state: Any, product: Callable[[Any, jax.Array], jax.Array]) -> jax.Array:
+        h = x
+        for layer in nnx.merge(graph, state):
+            h = jnp.tanh(product(layer, h))
+        return jnp.mean(jnp.square(h))
+
+    lowered = jax.jit(jax.grad(lambda state: loss(state, lambda layer, h: layer(h)))).lower(state)
+    program = compiled(lowered, "cpu", 1)
+    turned = [line for line in program.as_text().splitlines() if " dot(" in line and f"f32[{rows},{width}]" in line]
+    assert len(turned) >= 2 * layers - 1 and not any("rhs_contracting_dims={1}" in line for line in turned)
+    plain = jax.jit(jax.grad(lambda state: loss(state, lambda layer, h: h @ layer.w[...])))(state)
+    for own, other in zip(*map(jax.tree.leaves, (program(state), plain)), strict=True):
+        np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5 * float(jnp.abs(other).max()))
 
 
 FAULTS = """

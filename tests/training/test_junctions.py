@@ -70,7 +70,7 @@ def test_programs_are_compared_in_float64() -> None:
     with jax.enable_x64(True):
         donors, acceptors = (jnp.asarray(draw.standard_normal((1, 2, *size))) for size in ((SITES, 4), (4, SITES)))
         sides = ((donors, donors), (acceptors, acceptors))
-        drawn = jnp.asarray(draw.standard_normal((tissues, 1, 4, 2, 4, 2)), jnp.float32)
+        drawn = jnp.asarray(draw.standard_normal((tissues, 1, 4, 2, 2, 4)), jnp.float32)
         pairs = SitePairs(drawn, sides, sides, jnp.ones((1, 2, SITES, SITES), bool), jnp.ones((1, tissues), bool))
         target, mask = jnp.asarray(draw.gamma(0.5, 20, shape)), jnp.ones((1, 1, 1, 1), bool)
         loss, slopes = jax.value_and_grad(

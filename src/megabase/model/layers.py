@@ -14,11 +14,13 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 from jax.extend.core import Primitive
+from jax.extend.core.primitives import custom_vjp_call_p
 from jaxtyping import Array, Float, Float32, Int, Key
 
 from megabase.model.config import Remat
 from megabase.model.convolutions import convolve
 from megabase.model.initialisation import Draws
+from megabase.model.sharding import platform
 from megabase.model.standardisation import Standard, standard, standardised
 
 EPSILON = 1e-5
@@ -50,6 +52,17 @@ def dropout(x: Float[Array, "*any"], rate: float, key: Key[Array, ""] | None) ->
     return jnp.where(kept, x / (1.0 - rate), jnp.zeros((), x.dtype))
 
 
+def turned_over(x: Float[Array, "*any N M"]) -> Float[Array, "*any M N"]:
+    """Matrices the other way round, for a product to read.
+
+    On processors they are laid out so before. Eigen would gather them value by value, from lines of the cache that
+    often lie powers of two apart: for the few positions of the trunk that took longer than the product (docs/model.md).
+    The barriers keep XLA from giving the product the matrix as it was, and from making it anew in the other order.
+    """
+    keep = lax.optimization_barrier if platform() == "cpu" else lambda x: x
+    return keep(keep(x).mT)
+
+
 def stage(remat: Remat, call: Callable[..., Any], module: nnx.Module, *args: Any) -> Any:
     """`call(module, *args)`, of which `remat` says what is computed again in the backward pass."""
     if remat == "nothing":
@@ -62,6 +75,8 @@ def _is_product(primitive: Primitive, *_: Any, **parameters: Any) -> bool:
     those of attention, which are as many as pairs of positions."""
     if primitive is lax.dot_general_p:
         return not parameters["dimension_numbers"][1][0]
+    if primitive is custom_vjp_call_p:
+        return [own.primitive for own in parameters["call_jaxpr"].eqns] == [lax.dot_general_p]
     return primitive is lax.conv_general_dilated_p
 
 
@@ -118,8 +133,25 @@ class Linear(nnx.Module):
         self.b = nnx.Param(draws.constant(0.0, outputs)) if bias else None
 
     def __call__(self, x: Float[Array, "... inputs"]) -> Float[Array, "... outputs"]:
-        y = x @ self.w[...].astype(x.dtype)
+        y = _product(x, self.w[...].astype(x.dtype))
         return y if self.b is None else y + self.b[...].astype(x.dtype)
+
+
+@jax.custom_vjp
+def _product(x: Float[Array, "*positions I"], w: Float[Array, "I O"]) -> Float[Array, "*positions O"]:
+    """`x w`. Its gradient of `x` reads the weights `turned_over`."""
+    return x @ w
+
+
+def _product_slopes(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
+    x, w = kept
+    if platform() == "cpu":
+        # Not before the slope is there, or all weights of the network would be turned over, and kept, at once.
+        slope, w = lax.optimization_barrier((slope, w))
+    return slope @ turned_over(w), jnp.einsum("...i,...o->io", x, slope)
+
+
+_product.defvjp(lambda x, w: (_product(x, w), (x, w)), _product_slopes)
 
 
 @jax.custom_vjp

@@ -17,7 +17,7 @@ from megabase.model.attention import Points, turn, turns
 from megabase.model.config import NetworkConfig
 from megabase.model.heads import Embeddings, Predictions, coarser
 from megabase.model.initialisation import Draws
-from megabase.model.layers import MultiOrganismLinear
+from megabase.model.layers import MultiOrganismLinear, turned_over
 from megabase.model.sharding import divided, gathered, platform
 from megabase.model.spec import HeadSpec
 
@@ -141,7 +141,7 @@ class SpliceJunctionsHead(nnx.Module):
         acceptors = [x.swapaxes(2, 3) for x in acceptors]
         drawn = jnp.stack([self.embeddings[kind][...][organism_index] for kind in SITE_KINDS], axis=1)
         return SitePairs(
-            drawn.reshape(*drawn.shape[:2], 2, self.spec.tracks, -1, 2).transpose(3, 0, 1, 2, 4, 5),
+            drawn.reshape(*drawn.shape[:2], 2, self.spec.tracks, -1, 2).transpose(3, 0, 1, 2, 5, 4),
             ((donors[0], donors[1]), (acceptors[0], acceptors[1])),
             ((donors[2], donors[3]), (acceptors[2], acceptors[3])),
             (positions[:, ::2, :, None] >= 0) & (positions[:, 1::2, None, :] >= 0),
@@ -179,8 +179,8 @@ Sides = tuple[Points, Points]
 class SitePairs(NamedTuple):
     """Donors and acceptors of both strands, and what makes counts of their pairs in each tissue."""
 
-    drawn: Float32[Array, "T B 4 2 C/2 2"]
-    """Scale and offset of every channel, by tissue and kind of site."""
+    drawn: Float32[Array, "T B 4 2 2 C/2"]
+    """Scale and offset of every channel, by tissue and kind of site; half of the channels, then the other half."""
     sites: Sides
     """Their embeddings."""
     by: Sides
@@ -190,19 +190,34 @@ class SitePairs(NamedTuple):
     valid: Bool[Array, "B T"]
     """Tissues that are no padding."""
 
-    def products(self, own: Float32[Array, "B 4 2 C/2 2"]) -> Float32[Array, "B 2 K K"]:
+    def products(self, own: Float32[Array, "B 4 2 2 C/2"]) -> Float32[Array, "B 2 K K"]:
         """Of the embeddings of donors and acceptors in a tissue, of which `own` are scale and offset."""
         turned = []
-        for side, axis in ((0, 2), (1, 3)):
-            scale, offset = (jnp.expand_dims(own[:, side::2, i], axis) for i in (0, 1))
-            even, odd = (x * scale[..., half] + offset[..., half] for half, x in enumerate(self.sites[side]))
+        for side, axis in ((0, 3), (1, 4)):
+            # Sliced before, not within the loop over sites and channels.
+            scale, offset = (lax.optimization_barrier(jnp.expand_dims(own[:, side::2, i], axis)) for i in (0, 1))
+            even, odd = (x * scale[:, :, half] + offset[:, :, half] for half, x in enumerate(self.sites[side]))
             turned.append(turn(even, odd, self.by[side]))
-        halves = [jnp.einsum("bsdc,bsca->bsda", *half) for half in zip(*turned, strict=True)]
+        halves = [_paired(*half) for half in zip(*turned, strict=True)]
         return halves[0] + halves[1]
 
-    def counts(self, own: Float32[Array, "B 4 2 C/2 2"]) -> Float32[Array, "B 2 K K"]:
+    def counts(self, own: Float32[Array, "B 4 2 2 C/2"]) -> Float32[Array, "B 2 K K"]:
         """Their softplus."""
         return softplus(self.products(own))
+
+
+@jax.custom_vjp
+def _paired(donors: Float[Array, "B 2 K C/2"], acceptors: Float[Array, "B 2 C/2 K"]) -> Float[Array, "B 2 K K"]:
+    """Products of donors and acceptors, whose gradients read the others `turned_over`."""
+    return donors @ acceptors
+
+
+def _paired_slopes(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
+    donors, acceptors = (turned_over(x) for x in kept)
+    return slope @ acceptors, donors @ slope
+
+
+_paired.defvjp(lambda *given: (_paired(*given), given), _paired_slopes)
 
 
 def by_tissue(function: Callable[[Any], Any], given: Any) -> Any:
