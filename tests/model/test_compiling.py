@@ -1,5 +1,5 @@
-"""What is to be computed again in the backward pass is not kept for it, and its products read
-weights as they lie; memory is kept from one call to the next."""
+"""What is to be computed again in the backward pass is not kept for it, and its products read weights as
+they lie; memory is kept from one call to the next."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def test_gradients_read_weights_as_they_lie_in_memory() -> None:
 
     lowered = jax.jit(jax.grad(lambda state: loss(state, lambda layer, h: layer(h)))).lower(state)
     program = compiled(lowered, "cpu", 1)
-    turned = [line for line in program.as_text().splitlines() if " dot(" in line and f"f32[{rows},{width}]" in line]
-    assert len(turned) >= 2 * layers - 1 and not any("rhs_contracting_dims={1}" in line for line in turned)
+    products = [line for line in program.as_text().splitlines() if " dot(" in line and f"f32[{rows},{width}]" in line]
+    assert len(products) >= 2 * layers - 1 and not any("rhs_contracting_dims={1}" in line for line in products)
     plain = jax.jit(jax.grad(lambda state: loss(state, lambda layer, h: h @ layer.w[...])))(state)
     for own, other in zip(*map(jax.tree.leaves, (program(state), plain)), strict=True):
         np.testing.assert_allclose(own, other, rtol=1e-4, atol=1e-5 * float(jnp.abs(other).max()))

@@ -22,7 +22,7 @@ def test_the_plan_of_the_demo(repo_root: Path, tmp_path: Path, monkeypatch: pyte
     assert any(line.split()[:3] == ["human", "CAGE", "fantom5"] for line in lines)
     for part in ("to fetch ", "peak disk ", "jobs ", "at 1 Gbit/s", "on 2 cores", "TPU v5p h", "USD, spot"):
         assert part in text
-    assert next(line for line in lines if line.startswith("teacher ")).split()[1:3] == ["2", "1,500"]
+    assert next(line for line in lines if line.startswith("teacher ")).split()[1:3] == ["2", "1,800"]
     with pytest.raises(InputError, match="--cores 0"):
         list(plan((Path("config/demo.yaml"),), gbit=1.0, cores=0, utilisation=0.4))
 

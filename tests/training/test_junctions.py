@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.test_util import check_grads
 
 from megabase.model.config import NetworkConfig
 from megabase.model.heads import Embeddings
@@ -53,6 +54,22 @@ def test_groups_add_up_to_the_whole(tissues: int, masks: str) -> None:
     for own, other in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
         np.testing.assert_allclose(own, other, rtol=2e-4, atol=2e-6 * max(1.0, float(np.abs(other).max())))
     assert all(np.asarray(slope).any() for slope in jax.tree.leaves(found[1]))
+
+
+def test_gradients_of_products_are_those_of_numbers() -> None:
+    draw = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        donors, acceptors = (
+            [draw.standard_normal((1, 2, *size)) for _ in range(2)] for size in ((SITES, 4), (4, SITES))
+        )
+        by = tuple(tuple(draw.standard_normal(x.shape) for x in side) for side in (donors, acceptors))
+        drawn, weights = draw.standard_normal((1, 4, 2, 2, 4)), draw.standard_normal((1, 2, SITES, SITES))
+        own = SitePairs(jnp.zeros(()), ((), ()), by, jnp.zeros(()), jnp.zeros(()))
+
+        def total(drawn: Any, sites: Any) -> jax.Array:
+            return jnp.sum(weights * own._replace(sites=sites).products(drawn))
+
+        check_grads(total, (drawn, (tuple(donors), tuple(acceptors))), 1, ["rev"], rtol=1e-7)
 
 
 def test_softplus_and_its_slope_are_exact_in_float32() -> None:
