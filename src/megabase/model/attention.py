@@ -10,7 +10,8 @@ from jaxtyping import Array, Float, Float32, Key, Num
 
 from megabase.model.config import TOKENS_PER_PAIR_BIN, NetworkConfig
 from megabase.model.initialisation import Draws
-from megabase.model.layers import LayerNorm, Linear, RMSBatchNorm, dropout, fold, wide
+from megabase.model.layers import LayerNorm, Linear, RMSBatchNorm, dropout, fold
+from megabase.model.products import wide
 
 LOGIT_CAP = 5.0
 """Attention logits, bias included, are kept within ± this by a tanh (architecture reference 3)."""

@@ -1,9 +1,9 @@
 """One convolution, as each kind of device does it best: the numbers are the same.
 
-Processors take it as it is. A TPU's compiler takes the longer over a convolution the more positions it slides over:
-minutes for one of 131,072. A batch of blocks of 1,024 positions, each with the few beyond its ends that it sees,
-compiles in seconds and runs as fast. On a GPU cuDNN does the convolution of a million positions at the rate of a matrix
-product, but not its gradients: they are a convolution and matrix products there.
+Processors take it as it is, or by fewer products (`winograd`). A TPU's compiler takes the longer over a convolution the
+more positions it slides over: minutes for one of 131,072. A batch of blocks of 1,024 positions, each with the few
+beyond its ends that it sees, compiles in seconds and runs as fast. On a GPU cuDNN does the convolution of a million
+positions at the rate of a matrix product, but not its gradients: they are a convolution and matrix products there.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float, Float32
 
 from megabase.model.sharding import DATA, SEQUENCE, mesh_in_context, platform
+from megabase.model.winograd import shifted, suits, winograd
 
 BLOCK = 1024
 """Positions of a block."""
@@ -24,8 +25,13 @@ def convolve(
     x: Float[Array, "B S I"], w: Float32[Array, "width I O"], b: Float32[Array, " O"]
 ) -> Float[Array, "B S O"]:
     """`out[t] = sum_k x[t + k - width // 2] w[k] + b`, zeros beyond the ends; odd widths; in the dtype of `x`."""
-    own = multiplied if platform() == "gpu" else plain
-    return (folded if folds(x) else own)(x, w) + b.astype(x.dtype)
+    if folds(x):
+        y = folded(x, w)
+    elif suits(x, w):
+        y = winograd(x, w.astype(x.dtype))
+    else:
+        y = (multiplied if platform() == "gpu" else plain)(x, w)
+    return y + b.astype(x.dtype)
 
 
 def plain(x: Float[Array, "B S I"], w: Float[Array, "width I O"]) -> Float[Array, "B S O"]:
@@ -49,18 +55,13 @@ def _gradients(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
     turned = lax.optimization_barrier(w[::-1].swapaxes(1, 2))
     halo = w.shape[0] // 2
     products = [
-        jnp.einsum("bsi,bso->io", _shifted(x, k - halo), slope, preferred_element_type=w.dtype)
+        jnp.einsum("bsi,bso->io", shifted(x, k - halo), slope, preferred_element_type=w.dtype)
         for k in range(w.shape[0])
     ]
     return plain(slope, turned), jnp.stack(products)
 
 
 multiplied.defvjp(_kept, _gradients)
-
-
-def _shifted(x: Float[Array, "B S I"], by: int) -> Float[Array, "B S I"]:
-    """`out[t] = x[t + by]`, zeros beyond the ends."""
-    return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (-by, by, 0), (0, 0, 0)))
 
 
 def folds(x: Float[Array, "B S C"]) -> bool:

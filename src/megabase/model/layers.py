@@ -20,18 +20,13 @@ from jaxtyping import Array, Float, Float32, Int, Key
 from megabase.model.config import Remat
 from megabase.model.convolutions import convolve
 from megabase.model.initialisation import Draws
-from megabase.model.sharding import platform
+from megabase.model.products import mapped, product, wide
 from megabase.model.standardisation import Standard, standard, standardised
 
 EPSILON = 1e-5
 """Added to every mean square before its root (architecture reference 1)."""
 EMA_DECAY = 0.9
 """Decay of the running mean squares (paper section 3)."""
-
-
-def wide(x: Array) -> jnp.dtype:
-    """The dtype to accumulate `x` in: float32, or its own where that is wider."""
-    return jnp.promote_types(x.dtype, jnp.float32)
 
 
 def gelu(x: Float[Array, "*any"]) -> Float[Array, "*any"]:
@@ -50,17 +45,6 @@ def dropout(x: Float[Array, "*any"], rate: float, key: Key[Array, ""] | None) ->
         return x
     kept = jax.random.bernoulli(key, 1.0 - rate, x.shape)
     return jnp.where(kept, x / (1.0 - rate), jnp.zeros((), x.dtype))
-
-
-def turned_over(x: Float[Array, "*any N M"]) -> Float[Array, "*any M N"]:
-    """Matrices the other way round, for a product to read.
-
-    On processors they are laid out so before. Eigen would gather them value by value, from lines of the cache that
-    often lie powers of two apart: for the few positions of the trunk that took longer than the product (docs/model.md).
-    The barriers keep XLA from giving the product the matrix as it was, and from making it anew in the other order.
-    """
-    keep = lax.optimization_barrier if platform() == "cpu" else lambda x: x
-    return keep(keep(x).mT)
 
 
 def stage(remat: Remat, call: Callable[..., Any], module: nnx.Module, *args: Any) -> Any:
@@ -133,42 +117,8 @@ class Linear(nnx.Module):
         self.b = nnx.Param(draws.constant(0.0, outputs)) if bias else None
 
     def __call__(self, x: Float[Array, "... inputs"]) -> Float[Array, "... outputs"]:
-        y = _product(x, self.w[...].astype(x.dtype))
+        y = product(x, self.w[...].astype(x.dtype))
         return y if self.b is None else y + self.b[...].astype(x.dtype)
-
-
-@jax.custom_vjp
-def _product(x: Float[Array, "*positions I"], w: Float[Array, "I O"]) -> Float[Array, "*positions O"]:
-    """`x w`. Its gradient of `x` reads the weights `turned_over`."""
-    return x @ w
-
-
-def _product_slopes(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
-    x, w = kept
-    if platform() == "cpu":
-        # Not before the slope is there, or all weights of the network would be turned over, and kept, at once.
-        slope, w = lax.optimization_barrier((slope, w))
-    return slope @ turned_over(w), jnp.einsum("...i,...o->io", x, slope)
-
-
-_product.defvjp(lambda x, w: (_product(x, w), (x, w)), _product_slopes)
-
-
-@jax.custom_vjp
-def _mapped(x: Float[Array, "B *positions I"], w: Float[Array, "B I O"]) -> Float32[Array, "B *positions O"]:
-    """`x w`, accumulated in float32. Its gradients are products in the dtype of `x` as well: left to JAX they would be
-    in that of what is accumulated, which takes a GPU four times as long."""
-    return jnp.einsum("b...i,bio->b...o", x, w, preferred_element_type=wide(x))
-
-
-def _mapped_slopes(kept: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
-    x, w = kept
-    slope = slope.astype(x.dtype)
-    back = jnp.einsum("b...o,bio->b...i", slope, w)
-    return back, jnp.einsum("b...i,b...o->bio", x, slope, preferred_element_type=wide(x)).astype(w.dtype)
-
-
-_mapped.defvjp(lambda x, w: (_mapped(x, w), (x, w)), _mapped_slopes)
 
 
 class MultiOrganismLinear(nnx.Module):
@@ -183,7 +133,7 @@ class MultiOrganismLinear(nnx.Module):
     ) -> Float32[Array, "B *positions outputs"]:
         w = self.w[...][organism_index].astype(x.dtype)
         b = self.b[...][organism_index]
-        y = _mapped(x, w)
+        y = mapped(x, w)
         return y + b.reshape(b.shape[0], *[1] * (x.ndim - 2), b.shape[1])
 
 

@@ -10,7 +10,8 @@ from jaxtyping import Array, Float, Float32, Key
 
 from megabase.model.config import TOKENS_PER_PAIR_BIN, NetworkConfig
 from megabase.model.initialisation import Draws
-from megabase.model.layers import LayerNorm, Linear, dropout, fold, wide
+from megabase.model.layers import LayerNorm, Linear, dropout, fold
+from megabase.model.products import wide
 
 
 def central_mask(bins: int, features: int, max_distance: int) -> Float32[np.ndarray, "2*bins features"]:

@@ -28,6 +28,11 @@ def platform() -> str:
     return str(device.platform if device else jax.default_backend())
 
 
+def one_processor() -> bool:
+    """Whether programs traced here are for a processor, as one device. What is divided over several is left to XLA."""
+    return platform() == "cpu" and jax.sharding.get_abstract_mesh().size <= 1
+
+
 def spread(shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:
     """An array that every device needs only its share of, over all devices: along its longest axis that they divide."""
     axes = [axis for axis, size in enumerate(shape) if size and size % mesh.size == 0]

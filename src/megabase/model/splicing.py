@@ -17,7 +17,8 @@ from megabase.model.attention import Points, turn, turns
 from megabase.model.config import NetworkConfig
 from megabase.model.heads import Embeddings, Predictions, coarser
 from megabase.model.initialisation import Draws
-from megabase.model.layers import MultiOrganismLinear, turned_over
+from megabase.model.layers import MultiOrganismLinear
+from megabase.model.products import turned_over
 from megabase.model.sharding import divided, gathered, platform
 from megabase.model.spec import HeadSpec
 

@@ -16,8 +16,8 @@ from jax import lax
 from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Bool, Float, Float32
 
-from megabase.model.layers import wide
-from megabase.model.sharding import platform
+from megabase.model.products import wide
+from megabase.model.sharding import one_processor, platform
 from megabase.model.splicing import Sides, SitePairs, some_tissues, tissue_groups
 from megabase.training.losses import junction_loss, pair_sums
 
@@ -103,7 +103,7 @@ def _of(x: Array, start: Array) -> Array:
     if x.shape[-1] == 1:
         return x.transpose(3, 0, 1, 2)[:, :, None]
     own = some_tissues(x.reshape(*x.shape[:-1], 2, -1), start, 4)
-    if whole := platform() == "cpu" and jax.sharding.get_abstract_mesh().size <= 1:
+    if whole := one_processor():
         own = lax.optimization_barrier(own)
     turned = own.transpose(4, 0, 3, 1, 2)
     if whole:

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from megabase.bundles import BUNDLES
 from megabase.model.heads import Predictions
-from megabase.model.layers import wide
+from megabase.model.products import wide
 from megabase.model.scaling import soft_clip, targets_scaling
 from megabase.model.spec import HeadSpec
 from megabase.training.config import TrainingConfig
