@@ -19,6 +19,7 @@ from megabase.model import ModelConfig
 from megabase.model.network import AlphaGenome
 from megabase.planning.compiled import full_length
 from megabase.training.config import TrainingConfig
+from megabase.training.junctions import pairs_loss
 
 LENGTH, BATCH = 16_384, 2
 TRAINING = TrainingConfig(multinomial_window=4096)
@@ -63,14 +64,18 @@ def step_of(graph, config: ModelConfig):
     def step(parameters, statistics, batch):
         def objective(parameters):
             model = nnx.merge(graph, parameters, statistics)
-            predictions, _ = model(
+            predictions, embeddings = model(
                 batch["dna"], batch["organism_index"], train=True, key=jax.random.key(0),
                 splice_site_positions=batch["positions"],
             )  # fmt: skip
             loss, losses = total_loss(
                 predictions, batch["organism_index"], batch["targets"], batch["masks"], config.heads, TRAINING
             )
-            return loss, (predictions, losses, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat)))
+            # Junctions as training compares them, beside those of all predictions.
+            pairs = model.junctions.pairs(embeddings, batch["organism_index"], batch["positions"])
+            own = (x["splice_sites_junction"] for x in (batch["targets"], batch["masks"]))
+            losses["pairs"] = pairs_loss(pairs, *own, False)
+            return loss + losses["pairs"], (predictions, losses, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat)))
 
         gradients, (predictions, losses, moved) = jax.grad(objective, has_aux=True)(parameters)
         return {"outputs": predictions, "losses": losses, "gradients": gradients, "statistics": moved}

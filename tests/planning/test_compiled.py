@@ -70,11 +70,19 @@ def test_a_loop_counts_as_often_as_it_runs() -> None:
     assert counted(jax.jit(loop), x, w) == 2 * 8 * 4 * 4
 
 
-@pytest.mark.parametrize(("length", "published"), [(16_384, 1.15), (131_072, 9.24), (1_048_576, 77.2)])
-def test_the_paper_model_does_what_its_layers_say(shared: Path, length: int, published: float) -> None:
+@pytest.mark.parametrize(
+    ("length", "dtype", "published"),
+    [
+        (16_384, "float32", 1.15),
+        (16_384, "bfloat16", 1.15),
+        (131_072, "bfloat16", 9.24),
+        (1_048_576, "bfloat16", 77.2),
+    ],
+)
+def test_the_paper_model_does_what_its_layers_say(shared: Path, length: int, dtype: str, published: float) -> None:
     """Architecture reference 12 leaves out the products of pairs of sites, and has the junction embedding of every
     base, which we make at the sites alone."""
-    config = ModelConfig.paper(shared / "reference" / "tracks")
+    config = ModelConfig.paper(shared / "reference" / "tracks", dtype=dtype)
     model = nnx.eval_shape(lambda: AlphaGenome(config, rngs=nnx.Rngs(0)))
     graph, parameters, statistics = plain(model)
     heads = frozenset(spec.head for spec in config.heads if spec.bundle != "SPLICE_JUNCTIONS")

@@ -51,7 +51,7 @@ def transforms(width: int) -> Transforms:
 
     The product of polynomials with TILE and `width` coefficients is the sum over points of its value there times
     `basis / basis(point)`, where the basis is the polynomial that is zero at the others; its highest coefficient, the
-    value at infinity, belongs to the one that is zero at all. Transposed, it is the filter (Lavin and Gray, section 4).
+    value at infinity, belongs to the one that is zero at all. Transposed in one of the two, the product is a filter.
     """
     points = np.array(POINTS[: TILE + width - 2])
     others = [np.delete(points, i) for i in range(len(points))]
@@ -81,8 +81,10 @@ def suits(x: Float[Array, "B S I"], w: Float[Array, "width I O"]) -> bool:
 
 def winograd(x: Float[Array, "B S I"], w: Float[Array, "width I O"]) -> Float[Array, "B S O"]:
     """`out[t] = sum_k x[t + k - width // 2] w[k]`, zeros beyond the ends; one of `WIDTHS`, S a multiple of `TILE`,
-    `x` and `w` of one dtype."""
-    by, (batch, length, _) = transforms(len(w)), x.shape
+    `x` and `w` of one dtype. In the gradients the products are transposed; what they need of the combinations, which
+    are larger than `x` and `w`, `jax.checkpoint` makes again (`layers.ConvBlock`)."""
+    by = transforms(len(w))
+    batch, length, _ = x.shape
     places = x.reshape(batch, length // TILE, TILE, -1)
     first = -(len(w) // 2)
     seen = [divmod(place, TILE) for place in range(first, first + len(by.inputs))]

@@ -8,12 +8,20 @@ from typing import Any
 
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr
+from jax.sharding import AbstractDevice, AbstractMesh, AxisType
+
+from megabase.model.sharding import DATA
+
+_PROCESSORS = AbstractMesh((2,), (DATA,), (AxisType.Auto,), abstract_device=AbstractDevice("cpu", None, "cpu"))
+"""What is counted is for several of them, whatever this machine has: one alone has fewer products for a convolution
+than are written (`model.winograd`)."""
 
 
 def counted(function: Callable[..., Any], *arguments: Any) -> int:
     """Operations of one call, a multiplication and its addition as two, as in architecture reference 12; what is not a
     matrix product or a convolution is not counted. `arguments` may be shapes alone."""
-    return _of(jax.make_jaxpr(function)(*arguments).jaxpr)
+    with jax.sharding.use_abstract_mesh(_PROCESSORS):
+        return _of(jax.make_jaxpr(function)(*arguments).jaxpr)
 
 
 def _of(program: Jaxpr) -> int:
