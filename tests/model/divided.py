@@ -17,6 +17,7 @@ from whole_loss import total_loss
 
 from megabase.model import ModelConfig
 from megabase.model.network import AlphaGenome
+from megabase.model.winograd import NARROWEST
 from megabase.planning.compiled import full_length
 from megabase.training.config import TrainingConfig
 from megabase.training.junctions import pairs_loss
@@ -110,12 +111,19 @@ def mesh_of(data: int, sequence: int):
                          devices=jax.devices()[: data * sequence])  # fmt: skip
 
 
-def main(dtype: str, meshes: list[tuple[int, int]], narrow: bool) -> dict:
-    """`narrow`: stages of one width, which are compiled in half the time, on a window of half the length."""
+SIZES = {
+    "narrow": ({"channel_step": 0, "blocks": 2}, LENGTH // 2),
+    "wide": ({"channels": NARROWEST, "channel_step": 0, "blocks": 1}, LENGTH),
+}
+"""Stages of one width, which are compiled in half the time, on a window of half the length; and so wide that one device
+makes gradients of convolutions of fewer products."""
+
+
+def main(dtype: str, meshes: list[tuple[int, int]], size: str | None) -> dict:
     config, length = ModelConfig.demo(dtype=dtype), LENGTH
-    if narrow:
-        network = dataclasses.replace(config.network, channel_step=0, blocks=2)
-        config, length = dataclasses.replace(config, network=network), LENGTH // 2
+    if size is not None:
+        changes, length = SIZES[size]
+        config = dataclasses.replace(config, network=dataclasses.replace(config.network, **changes))
     graph, *states = nnx.split(AlphaGenome(config, dropout=0.2, rngs=nnx.Rngs(0)), nnx.Param, nnx.BatchStat)
     parameters, statistics = (jax.tree.map(lambda x: np.asarray(x, dtype), nnx.to_pure_dict(state)) for state in states)
     batch = batch_of(config, length=length)
@@ -158,5 +166,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "shapes":
         print(json.dumps({count: shapes(int(count)) for count in sys.argv[2:]}))
     else:
-        meshes = [tuple(map(int, mesh.split("x"))) for mesh in sys.argv[2:] if mesh != "narrow"]
-        print(json.dumps(main(sys.argv[1], meshes, "narrow" in sys.argv)))
+        meshes = [tuple(map(int, mesh.split("x"))) for mesh in sys.argv[2:] if mesh not in SIZES]
+        print(json.dumps(main(sys.argv[1], meshes, sys.argv[2] if sys.argv[2] in SIZES else None)))

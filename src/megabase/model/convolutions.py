@@ -28,7 +28,7 @@ def convolve(
     if folds(x):
         y = folded(x, w)
     elif suits(x, w):
-        y = winograd(x, w.astype(x.dtype))
+        y = tiled(x, w.astype(x.dtype))
     else:
         y = (multiplied if platform() == "gpu" else plain)(x, w)
     return y + b.astype(x.dtype)
@@ -37,6 +37,17 @@ def convolve(
 def plain(x: Float[Array, "B S I"], w: Float[Array, "width I O"]) -> Float[Array, "B S O"]:
     """The convolution and its gradients as XLA has them."""
     return lax.conv_general_dilated(x, w.astype(x.dtype), (1,), "SAME", dimension_numbers=("NWC", "WIO", "NWC"))
+
+
+@jax.custom_vjp
+def tiled(x: Float[Array, "B S I"], w: Float[Array, "width I O"]) -> Float[Array, "B S O"]:
+    """The convolution by fewer products (`winograd`). Where it is differentiated its gradients alone are: of two values
+    that are nearly the same pooling takes the larger, whose gradient is another than that of the other, and which it is
+    should not depend on how many devices there are."""
+    return winograd(x, w)
+
+
+tiled.defvjp(lambda x, w: (plain(x, w), (x, w)), lambda kept, slope: jax.vjp(winograd, *kept)[1](slope))
 
 
 @jax.custom_vjp
