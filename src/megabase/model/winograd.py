@@ -81,8 +81,7 @@ def suits(x: Float[Array, "B S I"], w: Float[Array, "width I O"]) -> bool:
 
 def winograd(x: Float[Array, "B S I"], w: Float[Array, "width I O"]) -> Float[Array, "B S O"]:
     """`out[t] = sum_k x[t + k - width // 2] w[k]`, zeros beyond the ends; one of `WIDTHS`, S a multiple of `TILE`,
-    `x` and `w` of one dtype. In the gradients the products are transposed; what they need of the combinations, which
-    are larger than `x` and `w`, `jax.checkpoint` makes again (`layers.ConvBlock`)."""
+    `x` and `w` of one dtype. Its gradients are as few products, transposed."""
     by = transforms(len(w))
     batch, length, _ = x.shape
     places = x.reshape(batch, length // TILE, TILE, -1)
