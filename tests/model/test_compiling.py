@@ -1,5 +1,5 @@
-"""What is to be computed again in the backward pass is not kept for it, and its products read weights as
-they lie; memory is kept from one call to the next."""
+"""What is to be computed again in the backward pass is not kept for it, and its products read weights as they lie;
+memory is kept from one call to the next."""
 
 from __future__ import annotations
 

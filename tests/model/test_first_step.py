@@ -55,6 +55,9 @@ def check(config: ModelConfig, length: int, rate: float) -> None:
         jax.tree_util.keystr(place): float((np.asarray(value) - 0.9).mean() / 0.1)
         for place, value in jax.tree_util.tree_leaves_with_path(moved)
     }
+    falls = [1 - float(after[head]) / float(before[head]) for head in before]
+    ranges = (f"{min(x):.2g} to {max(x):.2g}" for x in (falls, sizes.values(), squares.values()))
+    print("shares that losses fell by: {}; gradients' sizes: {}; mean squares before norms: {}".format(*ranges))
     # Every second block adds sums of as many products as there are channels to the pairs, without a factor
     # (architecture reference 3): their mean square grows by about that number, and norms read them.
     most = {place: 1000 if "['bias']" in place else 100 for place in squares}

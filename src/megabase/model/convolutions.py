@@ -41,9 +41,11 @@ def plain(x: Float[Array, "B S I"], w: Float[Array, "width I O"]) -> Float[Array
 
 @jax.custom_vjp
 def tiled(x: Float[Array, "B S I"], w: Float[Array, "width I O"]) -> Float[Array, "B S O"]:
-    """The convolution by fewer products (`winograd`). Where it is differentiated its gradients alone are: of two values
-    that are nearly the same pooling takes the larger, whose gradient is another than that of the other, and which it is
-    should not depend on how many devices there are."""
+    """The convolution by fewer products (`winograd`); where it is differentiated, its gradients alone.
+
+    Pooling gives the gradient to the larger of two values. Which of two nearly the same that is should not depend on
+    how many devices there are, and several have the convolution as it is.
+    """
     return winograd(x, w)
 
 

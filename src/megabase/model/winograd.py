@@ -66,8 +66,8 @@ def transforms(width: int) -> Transforms:
 
 
 def suits(x: Float[Array, "B S I"], w: Float[Array, "width I O"]) -> bool:
-    """Whether it is the faster for a convolution, and exact enough: on one processor, in float32 or wider, with tiles
-    enough to pay for combining the weights."""
+    """Whether it is worth it: on one processor, for kernels of few places in float32 or wider, with channels enough to
+    pay for combining inputs and outputs, and positions enough for combining the weights."""
     width, *channels = w.shape
     return (
         one_processor()
